@@ -1,0 +1,74 @@
+//! Forwarding methods, one a file, and the steps that all of them share.
+
+pub mod dr;
+pub mod ipip;
+pub mod nat;
+
+use crate::packet::{Family, IP_OFFSET, PacketBytes, Parsed};
+use crate::server::{Method, Server};
+use crate::verdict::Reason;
+use crate::wire::checksum::ChecksumDelta;
+use crate::wire::ethernet::EthernetHeader;
+use crate::wire::ipv4::Ipv4Header;
+use crate::wire::ipv6::Ipv6Header;
+
+impl Method {
+    /// Why a packet that went out by this method was counted.
+    #[inline]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Dr => Reason::ForwardedDr,
+            Self::Nat => Reason::ForwardedNat,
+            Self::Ipip => Reason::ForwardedIpip,
+        }
+    }
+}
+
+/// Bytes that `method` adds to a packet on its way to `server`.
+#[inline]
+pub fn overhead(method: Method, server: &Server) -> u16 {
+    match method {
+        Method::Dr | Method::Nat => 0,
+        Method::Ipip if server.address.is_v4() => 20,
+        Method::Ipip => 40,
+    }
+}
+
+/// The largest packet that reaches `server` by `method`, in bytes; `None` if `parsed` is not larger.
+#[inline]
+pub fn too_big(parsed: &Parsed, method: Method, server: &Server) -> Option<u16> {
+    let limit = server.mtu.saturating_sub(overhead(method, server));
+    (server.mtu != 0 && parsed.ip_len > u32::from(limit)).then_some(limit)
+}
+
+/// Takes one from TTL or hop limit, which is above 1.
+#[inline]
+pub fn decrement_ttl<P: PacketBytes + ?Sized>(packet: &mut P, family: Family) -> Option<()> {
+    match family {
+        Family::V4 => {
+            let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
+            let old = u16::from_be_bytes([ip.ttl, ip.protocol]);
+            ip.ttl = ip.ttl.saturating_sub(1);
+            let new = u16::from_be_bytes([ip.ttl, ip.protocol]);
+            ip.checksum = ChecksumDelta::NONE.replace(old, new).apply(ip.checksum);
+        }
+        Family::V6 => {
+            let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
+            ip.hop_limit = ip.hop_limit.saturating_sub(1);
+        }
+    }
+    Some(())
+}
+
+/// Writes the MAC addresses of the next stretch of the way.
+#[inline]
+pub fn set_frame_addresses<P: PacketBytes + ?Sized>(
+    packet: &mut P,
+    source: [u8; 6],
+    destination: [u8; 6],
+) -> Option<()> {
+    let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
+    ethernet.destination = destination;
+    ethernet.source = source;
+    Some(())
+}

@@ -1,0 +1,191 @@
+//! Maglev hashing, for any weights (Maglev paper, NSDI 2016, section 3.4).
+//!
+//! The paper lets servers take turns, each claiming the next free slot of its own permutation. Here server `i` claims
+//! its slot number `k` at time `(k + 1) / weight`, so that shares follow the weights for any weights.
+
+use super::{MAX_TABLE, Member};
+use crate::server::ServerRef;
+use alloc::collections::BinaryHeap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// Table sizes. At 330 slots a server, 0.84 % of the flows move beyond the necessary when one of 100 leaves.
+const PRIMES: [usize; 9] = [4_093, 8_191, 16_381, 32_749, 65_521, 131_071, 262_139, 524_287, MAX_TABLE];
+const SLOTS_PER_SERVER: usize = 330;
+
+/// Slots of a table for this many servers.
+pub fn table_size(servers: usize) -> usize {
+    let wanted = servers.saturating_mul(SLOTS_PER_SERVER);
+    PRIMES.into_iter().find(|prime| *prime >= wanted).unwrap_or(MAX_TABLE)
+}
+
+/// A server and the next slot of its permutation.
+struct Claimant {
+    server: ServerRef,
+    weight: u64,
+    claims: u64,
+    order: usize,
+    next: usize,
+    skip: usize,
+}
+
+impl Claimant {
+    fn due(&self, other: &Self) -> Ordering {
+        let (mine, theirs) = ((self.claims + 1) * other.weight, (other.claims + 1) * self.weight);
+        mine.cmp(&theirs).then(self.order.cmp(&other.order))
+    }
+}
+
+impl Ord for Claimant {
+    /// Reversed: the heap's greatest is the one that is due first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.due(self)
+    }
+}
+
+impl PartialOrd for Claimant {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Claimant {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Claimant {}
+
+pub(super) fn fill(members: &[Member], size: usize) -> Vec<ServerRef> {
+    if members.is_empty() {
+        return Vec::new();
+    }
+    let mut heap = claimants(members, size);
+    let mut table = vec![ServerRef::NONE; size];
+    for _ in 0..size {
+        let Some(mut claimant) = heap.pop() else { break };
+        while table.get(claimant.next).is_some_and(|slot| *slot != ServerRef::NONE) {
+            claimant.next = (claimant.next + claimant.skip) % size;
+        }
+        if let Some(slot) = table.get_mut(claimant.next) {
+            *slot = claimant.server;
+        }
+        claimant.claims += 1;
+        heap.push(claimant);
+    }
+    table
+}
+
+fn claimants(members: &[Member], size: usize) -> BinaryHeap<Claimant> {
+    let mut identified: Vec<(u64, &Member)> =
+        members.iter().map(|member| (identity(member), member)).collect();
+    identified.sort_by_key(|(identity, member)| (*identity, member.address, member.port));
+    let claimant = |(order, (identity, member)): (usize, (u64, &Member))| Claimant {
+        server: member.server,
+        weight: u64::from(member.weight),
+        claims: 0,
+        order,
+        next: modulo(identity, size),
+        skip: modulo(identity.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7, size - 1) + 1,
+    };
+    identified.into_iter().enumerate().map(claimant).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below a usize")]
+fn modulo(value: u64, by: usize) -> usize {
+    (value % by as u64) as usize
+}
+
+/// FNV-1a over address and port, finished as in `SplitMix64`: the same on every director.
+fn identity(member: &Member) -> u64 {
+    let bytes = member.address.octets().into_iter().chain(member.port.to_be_bytes());
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Scheduler, tests::*};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The paper's pseudo-code (section 3.4), for equal weights.
+    fn paper(members: &[Member]) -> Vec<ServerRef> {
+        let size = table_size(members.len());
+        let sorted: Vec<Claimant> = {
+            let mut all = claimants(members, size).into_vec();
+            all.sort_by_key(|claimant| claimant.order);
+            all
+        };
+        let permutation =
+            |claimant: &Claimant| (0..size).map(|j| (claimant.next + j * claimant.skip) % size).collect();
+        let permutations: Vec<Vec<usize>> = sorted.iter().map(permutation).collect();
+        let mut next = vec![0; sorted.len()];
+        let mut entry = vec![ServerRef::NONE; size];
+        let mut filled = 0;
+        loop {
+            for (i, claimant) in sorted.iter().enumerate() {
+                while entry[permutations[i][next[i]]] != ServerRef::NONE {
+                    next[i] += 1;
+                }
+                entry[permutations[i][next[i]]] = claimant.server;
+                filled += 1;
+                if filled == size {
+                    return entry;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equal_weights_give_the_table_of_the_paper() {
+        for count in [1, 2, 7, 30] {
+            let members = members(&vec![1; count]);
+            assert_eq!(Scheduler::Mh.fill(&members), paper(&members), "{count} servers");
+        }
+    }
+
+    #[test]
+    fn the_order_of_members_does_not_matter() {
+        let members = members(&[1, 2, 3, 4]);
+        let mut reversed = members.clone();
+        reversed.reverse();
+        assert_eq!(Scheduler::Mh.fill(&members), Scheduler::Mh.fill(&reversed));
+    }
+
+    #[test]
+    fn under_one_percent_moves_beyond_the_necessary() {
+        let mut all = members(&[1; 100]);
+        let before = Scheduler::Mh.fill(&all);
+        all[99].weight = 0;
+        let after = Scheduler::Mh.fill(&all);
+        let moved = before.iter().zip(&after).filter(|(old, new)| old != new && old.id() != 100).count();
+        assert!(moved * 100 < before.len(), "{moved} of {}", before.len());
+    }
+
+    #[test]
+    fn extreme_weights_are_right() {
+        let table = Scheduler::Mh.fill(&members(&[65_535, 1, 1]));
+        let shares = shares(&table);
+        assert!(shares[&1] >= table.len() - 3, "{shares:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_follow_the_weights(weights in prop::collection::vec(1_u32..1000, 1..20)) {
+            let table = Scheduler::Mh.fill(&members(&weights));
+            let shares = shares(&table);
+            let total: u32 = weights.iter().sum();
+            for (n, weight) in weights.iter().enumerate() {
+                let want = table.len() as f64 * f64::from(*weight) / f64::from(total);
+                let got = shares.get(&(u32::try_from(n).unwrap() + 1)).copied().unwrap_or(0);
+                prop_assert!((got as f64 - want).abs() <= 2.0, "server {n}: {got}, wanted {want}");
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Services as the program sees them: the key that finds one and the immutable view that describes it.
+
+use crate::address::Address;
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Key of `SERVICE_KEYS`: 24 bytes. The value is a service id (`u32`).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct ServiceKey {
+    /// The VIP.
+    pub address: Address,
+    /// The port; 0 is the entry of a service for `any` port.
+    pub port: U16,
+    /// TCP or UDP.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: [u8; 5],
+}
+
+/// How a view turns a new flow into a slot. Stored as a byte; every byte has a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Pick {
+    /// By hash of the whole flow.
+    Flow = 0,
+    /// By hash of the client's address.
+    Client = 1,
+    /// By the service's turn in `SEQUENCE`.
+    Sequence = 2,
+}
+
+impl Pick {
+    /// The pick that `byte` stands for; an unknown byte is [`Pick::Flow`].
+    #[inline]
+    pub const fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Client,
+            2 => Self::Sequence,
+            _ => Self::Flow,
+        }
+    }
+}
+
+/// A run of slots in the arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SlotRange {
+    /// Index of the first slot.
+    pub first: u32,
+    /// Number of slots; 0 means none.
+    pub len: u32,
+}
+
+/// Idle time after which a connection may be forgotten, in milliseconds.
+///
+/// Defaults follow Linux IPVS (`tcp_timeouts` in `net/netfilter/ipvs/ip_vs_proto_tcp.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Timeouts {
+    /// TCP after the handshake.
+    pub established: u32,
+    /// TCP between the SYN and the first packet after it.
+    pub syn: u32,
+    /// TCP after a FIN.
+    pub fin: u32,
+    /// TCP after FIN both ways, or a reset.
+    pub closed: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { established: 900_000, syn: 60_000, fin: 120_000, closed: 10_000, udp: 300_000 }
+    }
+}
+
+/// Flag of a view: what cannot be forwarded is dropped without an answer to the client.
+pub const FLAG_SILENT: u8 = 1;
+/// Flag of a view: a known connection stays on a server that is down, instead of being reset.
+pub const FLAG_KEEP_ON_DOWN: u8 = 2;
+
+/// Value of `VIEWS`: all that the program must know of a service. Immutable while a service points to it.
+///
+/// It repeats the VIP and protocol because a look-up in `SERVICE_KEYS` may return another key's value while
+/// elements are reused (design.md, section 4); the program compares and passes what does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct View {
+    /// The VIP.
+    pub address: Address,
+    /// The current slots.
+    pub slots: SlotRange,
+    /// The slots before the last change of size, hash or scheduler, for services without tracking.
+    pub old_slots: SlotRange,
+    /// Idle times.
+    pub timeouts: Timeouts,
+    /// The port if the service has exactly one, else 0.
+    pub port: U16,
+    /// TCP or UDP.
+    pub protocol: u8,
+    /// A [`Pick`].
+    pub pick: u8,
+    /// `FLAG_*` bits.
+    pub flags: u8,
+    /// The scheduler's number in [`crate::scheduler::Scheduler`], for listings.
+    pub scheduler: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}

@@ -1,0 +1,62 @@
+//! IPv4 (RFC 791), without options: packets with options are not ours.
+
+use super::checksum::Sum;
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The header: 20 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv4Header {
+    /// Version in the upper half, header length in 32-bit words in the lower.
+    pub version_ihl: u8,
+    /// DSCP in the upper six bits, ECN in the lower two.
+    pub tos: u8,
+    /// Length of header and payload in bytes.
+    pub total_len: U16,
+    /// Identification.
+    pub id: U16,
+    /// Flags in the upper three bits, fragment offset below.
+    pub fragment: U16,
+    /// Time to live.
+    pub ttl: u8,
+    /// What follows.
+    pub protocol: u8,
+    /// Checksum of the header.
+    pub checksum: U16,
+    /// Source address.
+    pub source: [u8; 4],
+    /// Destination address.
+    pub destination: [u8; 4],
+}
+
+/// The don't-fragment bit of `fragment`.
+pub const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff;
+/// IP protocol number of IPv4 in IP.
+pub const IPIP: u8 = 4;
+
+impl Ipv4Header {
+    /// `version_ihl` of a header without options.
+    pub const WITHOUT_OPTIONS: u8 = 0x45;
+
+    /// Whether this is a fragment, first or later.
+    #[inline]
+    pub const fn is_fragment(&self) -> bool {
+        self.fragment.get() & MORE_FRAGMENTS_AND_OFFSET != 0
+    }
+
+    /// Whether routers must not fragment it.
+    #[inline]
+    pub const fn dont_fragment(&self) -> bool {
+        self.fragment.get() & DONT_FRAGMENT != 0
+    }
+
+    /// The same header with its checksum computed.
+    #[inline]
+    pub fn with_checksum(mut self) -> Self {
+        self.checksum = U16::ZERO;
+        self.checksum = Sum::NONE.add(&self).finish();
+        self
+    }
+}

@@ -1,0 +1,68 @@
+//! One count a packet: per reason, per service, per server; and samples.
+
+use crate::maps;
+use crate::work::Work;
+use lb_common::counters::Traffic;
+use lb_common::event::Event;
+use lb_common::verdict::{Outcome, Reason};
+
+/// Counts the verdict, and the traffic of service and server if the packet was sent on.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "called once, on the hot path")]
+pub(crate) fn count(work: &Work) {
+    let bytes = u64::from(work.bytes);
+    maps::count(work.verdict.index(), bytes);
+    if work.not_remembered {
+        maps::count(Reason::NotRemembered as u8, bytes);
+    }
+    if work.verdict.outcome == Outcome::Forward {
+        if let Some(traffic) = maps::service_traffic(work.service) {
+            add(traffic, work, bytes);
+        }
+        if let Some(traffic) = maps::server_traffic(work.server) {
+            add(traffic, work, bytes);
+        }
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "part of `count`")]
+fn add(traffic: &mut Traffic, work: &Work, bytes: u64) {
+    traffic.connections += u64::from(work.opened);
+    if work.reply {
+        traffic.out_packets += 1;
+        traffic.out_bytes += bytes;
+    } else {
+        traffic.in_packets += 1;
+        traffic.in_bytes += bytes;
+    }
+}
+
+/// Hands the decision to the agent if it is one of the sampled ones.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "called once, on the hot path")]
+pub(crate) fn sample(work: &Work) {
+    if maps::sampled() {
+        emit(work);
+    }
+}
+
+#[inline(never)]
+fn emit(work: &Work) {
+    let parsed = &work.parsed;
+    maps::emit(&Event {
+        time: maps::clock(),
+        source: parsed.source,
+        destination: parsed.destination,
+        source_port: parsed.source_port,
+        destination_port: parsed.destination_port,
+        protocol: parsed.protocol,
+        verdict: work.verdict.index(),
+        tcp_flags: parsed.flags.0,
+        reserved: 0,
+        service: work.service,
+        server: work.server.0,
+        bytes: work.bytes,
+        ifindex: work.ifindex,
+    });
+}

@@ -1,0 +1,22 @@
+//! Refusals: a reset or an ICMP error while the allowance lasts, else a drop.
+
+use crate::maps;
+use crate::work::Work;
+use crate::xdp_packet::XdpPacket;
+use lb_common::answer::{choose, write};
+use lb_common::service::{FLAG_SILENT, View};
+use lb_common::verdict::Verdict;
+
+/// Turns the packet into the answer that fits, or drops it.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+pub(crate) fn refuse(packet: &mut XdpPacket, work: &Work, view: &View) -> Verdict {
+    let reason = work.verdict.reason;
+    let silent = view.flags & FLAG_SILENT != 0;
+    match choose(&work.parsed, reason, silent, work.limit) {
+        Some(answer) if maps::may_answer(maps::now()) && write(packet, &work.parsed, answer).is_some() => {
+            Verdict::answer(reason)
+        }
+        _ => Verdict::drop(reason),
+    }
+}

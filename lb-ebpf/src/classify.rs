@@ -1,0 +1,41 @@
+//! Which service a packet is for.
+
+use crate::maps;
+use lb_common::packet::Parsed;
+use lb_common::service::View;
+use lb_common::verdict::Reason;
+use zerocopy::network_endian::U16;
+
+/// A service and its present view.
+pub(crate) struct Service {
+    /// Service id.
+    pub(crate) id: u32,
+    /// Its view.
+    pub(crate) view: &'static View,
+}
+
+/// The service of a client's packet; `None` if it is for none.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "its result holds a map pointer, which the verifier loses through memory")]
+pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
+    let Some(id) = service_id(parsed) else { return Ok(None) };
+    let view = maps::view_of(id).ok_or(Reason::NotReady)?;
+    // A look-up may return the value of a key that took over the element meanwhile.
+    if view.address != parsed.destination || view.protocol != parsed.protocol {
+        return Err(Reason::NotReady);
+    }
+    Ok(Some(Service { id, view }))
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "part of `service`")]
+fn service_id(parsed: &Parsed) -> Option<u32> {
+    let mut key = parsed.service_key();
+    maps::service_id(&key).or_else(|| {
+        if !maps::any_port_services() {
+            return None;
+        }
+        key.port = U16::ZERO;
+        maps::service_id(&key)
+    })
+}

@@ -1,0 +1,41 @@
+//! The director's XDP program. `pipeline.rs` is the first file to read.
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(internal_features, reason = "the target has no other atomic add; RUSTC_BOOTSTRAP=1 allows it")]
+
+mod account;
+mod answer;
+mod arrival;
+mod classify;
+mod connection;
+mod forward;
+mod maps;
+mod pipeline;
+mod reply;
+mod schedule;
+mod work;
+mod xdp_packet;
+
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf::debug;
+
+/// The entry point: one frame in, one XDP action out.
+///
+/// `AYA_LOG_LEVEL` is a constant that the loader sets: below the level of `debug` the verifier removes the line.
+#[xdp(frags)]
+pub(crate) fn director(context: XdpContext) -> u32 {
+    let action = pipeline::run(context.ctx);
+    debug!(&context, "action {}", action);
+    action
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

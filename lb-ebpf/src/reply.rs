@@ -1,0 +1,55 @@
+//! Answers of nat servers: their source becomes the VIP again.
+
+use crate::connection::renew;
+use crate::forward::Exit;
+use crate::maps;
+use crate::work::Work;
+use crate::xdp_packet::XdpPacket;
+use lb_common::connection::{Connection, TcpState};
+use lb_common::forward::nat::{self, End};
+use lb_common::packet::Parsed;
+use lb_common::server::{NextHop, ServerState};
+use lb_common::verdict::{Reason, Verdict};
+use zerocopy::network_endian::U16;
+
+/// Sends a nat server's answer to its client; passes what is none.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
+    match find(&work.parsed) {
+        Some(entry) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
+        None => Verdict::pass(Reason::NotAService),
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+fn find(parsed: &Parsed) -> Option<*mut Connection> {
+    if !maps::nat_servers() {
+        return None;
+    }
+    let flow = parsed.reply_flow(maps::nat_host(parsed.source)?);
+    maps::connection(&flow).or_else(|| maps::half_open(&flow))
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Result<Verdict, Reason> {
+    // SAFETY: the pointer is to a whole value.
+    let entry = unsafe { &mut *entry };
+    let server = maps::server(entry.server).ok_or(Reason::ServerRemoved)?;
+    if server.state_of(entry.server) == ServerState::Gone {
+        return Err(Reason::ServerRemoved);
+    }
+    let view = maps::view_of(server.service).ok_or(Reason::ServerRemoved)?;
+    if work.parsed.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), maps::now());
+    (work.service, work.server, work.reply) = (server.service, entry.server, true);
+    let parsed = &work.parsed;
+    let exit = Exit::find(work, NextHop { mac: entry.mac, device: u16::from(entry.device) })?;
+    let port = if server.port == U16::ZERO { parsed.source_port } else { view.port };
+    nat::forward(packet, parsed, End::Source, &view.address, port).ok_or(Reason::Truncated)?;
+    Ok(exit.leave(packet, Reason::RepliedNat))
+}

@@ -1,0 +1,73 @@
+//! Which server a new flow gets.
+
+use crate::maps;
+use lb_common::flow::FlowKey;
+use lb_common::scheduler::{MAX_ATTEMPTS, slot_index};
+use lb_common::server::{Server, ServerRef, ServerState};
+use lb_common::service::{Pick, View};
+
+/// A server that was chosen.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen {
+    /// What is remembered.
+    pub(crate) reference: ServerRef,
+    /// Its entry.
+    pub(crate) server: &'static Server,
+}
+
+/// Where a new flow looks for its server: the hash of it, or the service's turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Search {
+    pick: Pick,
+    word: u32,
+}
+
+impl Search {
+    /// Begins the search of `flow`.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of the loop over attempts")]
+    pub(crate) fn new(flow: &FlowKey, service: u32, view: &View) -> Self {
+        let pick = Pick::from_byte(view.pick);
+        let word = match pick {
+            Pick::Flow => flow.hash(&view.address, true),
+            Pick::Client => flow.hash(&view.address, false),
+            Pick::Sequence => maps::next_turn(service),
+        };
+        Self { pick, word }
+    }
+
+    /// The server that try number `attempt` gives, if it takes new connections.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "part of the loop over attempts")]
+    pub(crate) fn attempt(&self, view: &View, attempt: u32) -> Option<Chosen> {
+        let slots = view.slots;
+        let index = slot_index(self.pick, self.word, attempt, slots.len)?;
+        let reference = maps::slot(slots.first + index)?.current();
+        let server = maps::server(reference)?;
+        let able = matches!(server.state_of(reference), ServerState::Up) && server.next_hop.is_known();
+        able.then_some(Chosen { reference, server })
+    }
+}
+
+/// The first server of `attempts` that `accept` takes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+pub(crate) fn choose<E>(
+    flow: &FlowKey,
+    service: u32,
+    view: &View,
+    nothing: E,
+    mut accept: impl FnMut(&Chosen) -> Result<(), E>,
+) -> Result<Chosen, E> {
+    let search = Search::new(flow, service, view);
+    let mut failure = nothing;
+    for attempt in 0..MAX_ATTEMPTS {
+        if let Some(chosen) = search.attempt(view, attempt) {
+            match accept(&chosen) {
+                Ok(()) => return Ok(chosen),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}
