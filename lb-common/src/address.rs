@@ -28,19 +28,15 @@ impl Address {
 
     /// The address of the sixteen bytes `octets`.
     #[inline]
-    pub const fn from_v6([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]) -> Self {
-        Self {
-            high: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            low: u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
-        }
+    pub const fn from_v6(octets: [u8; 16]) -> Self {
+        let ([high, low], _) = octets.as_chunks() else { return Self::UNSPECIFIED };
+        Self { high: u64::from_ne_bytes(*high), low: u64::from_ne_bytes(*low) }
     }
 
     /// The sixteen bytes, most significant first.
     #[inline]
-    pub const fn octets(&self) -> [u8; 16] {
-        let [a, b, c, d, e, f, g, h] = self.high.to_ne_bytes();
-        let [i, j, k, l, m, n, o, p] = self.low.to_ne_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    pub fn octets(&self) -> [u8; 16] {
+        zerocopy::transmute!(*self)
     }
 
     /// The last four bytes: the IPv4 address if [`Self::is_v4`].

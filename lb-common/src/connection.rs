@@ -33,6 +33,7 @@ impl TcpState {
 
     /// The state after a packet with `flags` in the same direction.
     #[inline]
+    #[must_use]
     pub const fn after(self, flags: TcpFlags) -> Self {
         match self {
             Self::Closed => Self::Closed,
@@ -141,11 +142,12 @@ pub const fn decide(
     keep_on_down: bool,
 ) -> Decision {
     match (segment, known) {
-        (Segment::Syn | Segment::Udp, None) => Decision::Schedule,
         (Segment::Tcp, None) => Decision::NoConnection,
         (Segment::Syn, Some((state, _))) if state.is_closing() => Decision::Schedule,
         (Segment::Syn, Some((TcpState::Opening, ServerState::NoNew))) => Decision::Stay,
-        (Segment::Syn, Some((_, ServerState::NoNew))) => Decision::Schedule,
+        (Segment::Syn | Segment::Udp, None) | (Segment::Syn, Some((_, ServerState::NoNew))) => {
+            Decision::Schedule
+        }
         (_, Some((_, ServerState::Up | ServerState::NoNew))) => Decision::Stay,
         (Segment::Syn | Segment::Udp, Some(_)) => Decision::Schedule,
         (Segment::Tcp, Some((_, ServerState::Down))) if keep_on_down => Decision::Stay,

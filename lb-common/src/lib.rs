@@ -27,3 +27,6 @@ pub mod service;
 pub mod slots;
 pub mod verdict;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,10 @@ impl Parsed {
 
 /// Reads the headers of a frame into `parsed`; leaves with the reason to pass it when it cannot be ours.
 ///
+/// # Errors
+///
+/// The reason, of kind [`crate::verdict::Kind::Pass`]; `parsed` is then half filled.
+///
 /// The result is an argument because a returned one is copied three times over, and the program's stack is 512 bytes.
 #[inline]
 pub fn parse<P: PacketBytes + ?Sized>(packet: &P, parsed: &mut Parsed) -> Result<(), Reason> {

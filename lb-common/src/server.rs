@@ -115,15 +115,15 @@ impl Method {
 
 /// A MAC address as one word, which is copied and compared without a loop over memory.
 #[inline]
-pub const fn mac_word([a, b, c, d, e, f]: [u8; 6]) -> u64 {
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+pub fn mac_word(mac: [u8; 6]) -> u64 {
+    mac.into_iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte))
 }
 
 /// The MAC address of a word.
 #[inline]
-pub const fn mac_of(word: u64) -> [u8; 6] {
-    let [a, b, c, d, e, f, _, _] = word.to_le_bytes();
-    [a, b, c, d, e, f]
+pub fn mac_of(word: u64) -> [u8; 6] {
+    let [mac @ .., _, _] = word.to_le_bytes();
+    mac
 }
 
 /// Where a frame goes: one aligned word, so that it changes by one store.
@@ -215,6 +215,13 @@ mod tests {
             assert_eq!((reference.id(), reference.generation()), (id, generation));
             assert_eq!(reference.0 >> 28, 0);
         }
+    }
+
+    #[test]
+    fn a_mac_address_survives_its_word() {
+        let mac = [2, 0xff, 0, 1, 0x80, 9];
+        assert_eq!(mac_of(mac_word(mac)), mac);
+        assert_eq!(mac_word(mac) >> 48, 0);
     }
 
     #[test]

@@ -47,21 +47,18 @@ impl Slot {
 
     /// The server for new flows.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "28 bits are meant")]
     pub const fn current(self) -> ServerRef {
         ServerRef((self.0 & REFERENCE) as u32)
     }
 
     /// The server before the last change.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "28 bits are meant")]
     pub const fn previous(self) -> ServerRef {
         ServerRef((self.0 >> 28 & REFERENCE) as u32)
     }
 
     /// The state.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "eight bits are meant")]
     pub const fn state(self) -> SlotState {
         SlotState::from_byte((self.0 >> 56) as u8)
     }

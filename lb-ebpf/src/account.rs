@@ -7,8 +7,7 @@ use lb_common::event::Event;
 use lb_common::verdict::{Outcome, Reason};
 
 /// Counts the verdict, and the traffic of service and server if the packet was sent on.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "called once, on the hot path")]
+#[inline]
 pub(crate) fn count(work: &Work) {
     let bytes = u64::from(work.bytes);
     maps::count(work.verdict.index(), bytes);
@@ -25,8 +24,7 @@ pub(crate) fn count(work: &Work) {
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `count`")]
+#[inline]
 fn add(traffic: &mut Traffic, work: &Work, bytes: u64) {
     traffic.connections += u64::from(work.opened);
     if work.reply {
@@ -39,8 +37,7 @@ fn add(traffic: &mut Traffic, work: &Work, bytes: u64) {
 }
 
 /// Hands the decision to the agent if it is one of the sampled ones.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "called once, on the hot path")]
+#[inline]
 pub(crate) fn sample(work: &Work) {
     if maps::sampled() {
         emit(work);

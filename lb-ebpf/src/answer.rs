@@ -2,14 +2,13 @@
 
 use crate::maps;
 use crate::work::Work;
-use crate::xdp_packet::XdpPacket;
 use lb_common::answer::{choose, write};
 use lb_common::service::{FLAG_SILENT, View};
 use lb_common::verdict::Verdict;
+use lb_ebpf::xdp_packet::XdpPacket;
 
 /// Turns the packet into the answer that fits, or drops it.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+#[inline]
 pub(crate) fn refuse(packet: &mut XdpPacket, work: &Work, view: &View) -> Verdict {
     let reason = work.verdict.reason;
     let silent = view.flags & FLAG_SILENT != 0;

@@ -1,10 +1,10 @@
 //! When and where a packet came in.
 
 use crate::maps;
-use crate::xdp_packet::XdpPacket;
 use lb_common::packet::PacketBytes as _;
 use lb_common::server::mac_word;
 use lb_common::wire::ethernet::EthernetHeader;
+use lb_ebpf::xdp_packet::XdpPacket;
 
 /// What a nat connection remembers of the client's side, and the time.
 pub(crate) struct Arrival {
@@ -16,8 +16,7 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// The arrival of `packet`, now.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+    #[inline]
     pub(crate) fn new(packet: &XdpPacket) -> Self {
         let mac = packet.load::<EthernetHeader>(0).map_or(0, |ethernet| mac_word(ethernet.source));
         Self { now: maps::now(), mac }

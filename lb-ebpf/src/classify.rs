@@ -15,8 +15,7 @@ pub(crate) struct Service {
 }
 
 /// The service of a client's packet; `None` if it is for none.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "its result holds a map pointer, which the verifier loses through memory")]
+#[inline]
 pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
     let Some(id) = service_id(parsed) else { return Ok(None) };
     let view = maps::view_of(id).ok_or(Reason::NotReady)?;
@@ -27,8 +26,7 @@ pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
     Ok(Some(Service { id, view }))
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `service`")]
+#[inline]
 fn service_id(parsed: &Parsed) -> Option<u32> {
     let mut key = parsed.service_key();
     maps::service_id(&key).or_else(|| {

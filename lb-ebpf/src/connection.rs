@@ -4,7 +4,6 @@ use crate::arrival::Arrival;
 use crate::maps::{self, NotStored};
 use crate::schedule::{self, Chosen};
 use crate::work::Work;
-use crate::xdp_packet::XdpPacket;
 use core::ptr::NonNull;
 use lb_common::connection::{Connection, Decision, Segment, TcpState, decide};
 use lb_common::flow::{FlowKey, UDP};
@@ -12,6 +11,7 @@ use lb_common::packet::Parsed;
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
 use lb_common::verdict::Reason;
+use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Where an entry was found.
@@ -41,8 +41,7 @@ struct Client<'a> {
 }
 
 /// The server of a client's packet, remembered as the service wants it.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 pub(crate) fn server_of(packet: &XdpPacket, work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
     let client = Client {
         parsed: &work.parsed,
@@ -54,7 +53,9 @@ pub(crate) fn server_of(packet: &XdpPacket, work: &mut Work, view: &View) -> Res
     };
     let known = find(&client.flow, view, client.arrival.now);
     let server = known.and_then(|known| maps::server(known.reference));
-    let state = known.map(|known| (known.state, server.map_or(ServerState::Gone, |server| server.state_of(known.reference))));
+    let state = known.map(|known| {
+        (known.state, server.map_or(ServerState::Gone, |server| server.state_of(known.reference)))
+    });
     match (decide(client.parsed.segment(), state, view.flags & FLAG_KEEP_ON_DOWN != 0), known, server) {
         (Decision::Stay, Some(known), Some(server)) => {
             work.server = known.reference;
@@ -65,7 +66,9 @@ pub(crate) fn server_of(packet: &XdpPacket, work: &mut Work, view: &View) -> Res
             Ok(server)
         }
         (Decision::Schedule, _, _) => {
-            let replaced = known.filter(|known| known.table == Table::Connections).and_then(|known| NonNull::new(known.entry));
+            let replaced = known
+                .filter(|known| known.table == Table::Connections)
+                .and_then(|known| NonNull::new(known.entry));
             let chosen = open(&client, replaced)?;
             work.server = chosen.reference;
             work.opened = true;
@@ -77,8 +80,7 @@ pub(crate) fn server_of(packet: &XdpPacket, work: &mut Work, view: &View) -> Res
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
     if let Some(entry) = maps::connection(flow) {
         // SAFETY: the pointer is to a whole value; a race costs one packet a wrong, but valid, server.
@@ -90,12 +92,16 @@ fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
     // SAFETY: as above.
     let connection = unsafe { *entry };
     let (reference, state) = (connection.server, TcpState::from_byte(connection.state));
-    (connection.idle(now) <= opening_timeout(view)).then_some(Known { entry, table: Table::HalfOpen, reference, state })
+    (connection.idle(now) <= opening_timeout(view)).then_some(Known {
+        entry,
+        table: Table::HalfOpen,
+        reference,
+        state,
+    })
 }
 
 /// Renews the entry; the second packet of a flow moves it to the table of connections.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<(), Reason> {
     let (parsed, arrival) = (client.parsed, &client.arrival);
     let state = known.state.after(parsed.flags);
@@ -114,8 +120,7 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<()
 }
 
 /// Writes only what changed: a clean cache line stays clean.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `stay`")]
+#[inline]
 pub(crate) fn renew(entry: &mut Connection, state: TcpState, now: u32) {
     const GRAIN_MS: u32 = 1_000;
     if entry.state != state as u8 {
@@ -159,7 +164,8 @@ fn promote(client: &Client<'_>, entry: &Connection, nat: Option<&'static Server>
 #[inline(never)]
 fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Chosen, Reason> {
     let arrival = &client.arrival;
-    let mut connection = Connection { last_seen: arrival.now, mac: mac_of(arrival.mac), ..Connection::default() };
+    let mut connection =
+        Connection { last_seen: arrival.now, mac: mac_of(arrival.mac), ..Connection::default() };
     let chosen = schedule::choose(&client.flow, client.service, client.view, Reason::NoServer, |chosen| {
         connection.server = chosen.reference;
         if chosen.server.method != Method::Nat as u8 {
@@ -178,16 +184,19 @@ fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Ch
 }
 
 /// Silence after which a first packet is forgotten, in milliseconds.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `find` and `open`")]
+#[inline]
 fn opening_timeout(view: &View) -> u32 {
     if view.protocol == UDP { view.timeouts.udp } else { view.timeouts.syn }
 }
 
 /// Puts the reply side of a nat flow in, unless the server's end belongs to another flow.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `open`")]
-fn reserve_reply(reply: &FlowKey, connection: &Connection, timeout: u32, lasting: bool) -> Result<(), Reason> {
+#[inline]
+fn reserve_reply(
+    reply: &FlowKey,
+    connection: &Connection,
+    timeout: u32,
+    lasting: bool,
+) -> Result<(), Reason> {
     if let Some(entry) = maps::connection(reply) {
         // SAFETY: the pointer is to a whole value.
         let entry = unsafe { &mut *entry };
@@ -204,13 +213,16 @@ fn reserve_reply(reply: &FlowKey, connection: &Connection, timeout: u32, lasting
             return Err(Reason::NatTupleTaken);
         }
     }
-    let stored = if lasting { maps::add_connection(reply, connection) } else { maps::set_half_open(reply, connection) };
+    let stored = if lasting {
+        maps::add_connection(reply, connection)
+    } else {
+        maps::set_half_open(reply, connection)
+    };
     stored.map_err(|_| Reason::TableFull)
 }
 
 /// The flow of a nat server's answers to this packet.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `open` and `stay`")]
+#[inline]
 fn reply_flow(parsed: &Parsed, server: &Server) -> FlowKey {
     let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
     FlowKey {
@@ -221,16 +233,14 @@ fn reply_flow(parsed: &Parsed, server: &Server) -> FlowKey {
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `promote`")]
+#[inline]
 fn is_ours(reply: &FlowKey, server: ServerRef) -> bool {
     // SAFETY: the pointer is to a whole value.
     maps::connection(reply).is_some_and(|entry| unsafe { (*entry).server } == server)
 }
 
 /// The client's frames come from another router, or by another interface: answers follow.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `stay`")]
+#[inline]
 fn move_reply(reply: &FlowKey, client: &Client<'_>) {
     let Some(entry) = maps::connection(reply).or_else(|| maps::half_open(reply)) else { return };
     let Some(device) = maps::device_of(client.ifindex) else { return };

@@ -1,13 +1,13 @@
 //! The way out: the packet is rewritten for its server's method and given a device.
 
-use crate::work::Work;
 use crate::maps;
-use crate::xdp_packet::XdpPacket;
+use crate::work::Work;
 use lb_common::forward::nat::End;
 use lb_common::forward::{dr, ipip, nat, set_frame_addresses, too_big};
 use lb_common::packet::Parsed;
 use lb_common::server::{Method, NextHop, Server, mac_of, mac_word};
 use lb_common::verdict::{Reason, Verdict};
+use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Forwards a client's packet to `server`.
@@ -31,8 +31,7 @@ pub(crate) fn send(packet: &mut XdpPacket, work: &mut Work, server: &Server) -> 
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `send`")]
+#[inline]
 fn rewrite(packet: &mut XdpPacket, parsed: &Parsed, method: Method, server: &Server) -> Result<(), Reason> {
     match method {
         Method::Dr => dr::forward(packet, parsed).ok_or(Reason::Truncated),
@@ -53,8 +52,7 @@ pub(crate) struct Exit {
 
 impl Exit {
     /// The way out to `next_hop`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+    #[inline]
     pub(crate) fn find(work: &Work, next_hop: NextHop) -> Result<Self, Reason> {
         if !next_hop.is_known() {
             return Err(Reason::NoNextHop);
@@ -65,8 +63,7 @@ impl Exit {
     }
 
     /// Addresses the frame; the verdict sends it.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+    #[inline]
     pub(crate) fn leave(&self, packet: &mut XdpPacket, reason: Reason) -> Verdict {
         match set_frame_addresses(packet, mac_of(self.source), mac_of(self.destination)) {
             Some(()) => Verdict::forward(reason, self.device),

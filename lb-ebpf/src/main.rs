@@ -1,6 +1,7 @@
 //! The director's XDP program. `pipeline.rs` is the first file to read.
 #![no_std]
 #![no_main]
+#![expect(clippy::needless_pass_by_value, reason = "the attribute macro passes the context by value")]
 #![feature(core_intrinsics)]
 #![expect(internal_features, reason = "the target has no other atomic add; RUSTC_BOOTSTRAP=1 allows it")]
 
@@ -15,7 +16,6 @@ mod pipeline;
 mod reply;
 mod schedule;
 mod work;
-mod xdp_packet;
 
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
@@ -25,7 +25,7 @@ use aya_log_ebpf::debug;
 ///
 /// `AYA_LOG_LEVEL` is a constant that the loader sets: below the level of `debug` the verifier removes the line.
 #[xdp(frags)]
-pub(crate) fn director(context: XdpContext) -> u32 {
+fn director(context: XdpContext) -> u32 {
     let action = pipeline::run(context.ctx);
     debug!(&context, "action {}", action);
     action

@@ -1,7 +1,7 @@
 //! The maps: the only file that names one. Everything else asks these functions.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_MMAPABLE, BPF_NOEXIST};
 use aya_ebpf::bindings::xdp_action::XDP_DROP;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_MMAPABLE, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
@@ -68,29 +68,25 @@ pub(crate) fn clock() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 fn settings() -> Settings {
     SETTINGS.get(0).copied().unwrap_or_default()
 }
 
 /// Whether some service takes any port.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn any_port_services() -> bool {
     settings().flags & sizes::SETTING_ANY_PORT != 0
 }
 
 /// Whether some server is reached by nat.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn nat_servers() -> bool {
     settings().flags & sizes::SETTING_NAT != 0
 }
 
 /// Whether this packet is one of the sampled ones.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn sampled() -> bool {
     let period = settings().sample_period;
     // SAFETY: the helper takes no arguments.
@@ -98,16 +94,14 @@ pub(crate) fn sampled() -> bool {
 }
 
 /// The id of the service with this key.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn service_id(key: &ServiceKey) -> Option<u32> {
     // SAFETY: the value is one word; `classify` checks that it is this key's.
     unsafe { SERVICE_KEYS.get(key) }.copied()
 }
 
 /// The present view of a service.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the array's stride is 8 bytes, its values are indexes")]
 pub(crate) fn view_of(service: u32) -> Option<&'static View> {
     let index = SERVICES.get_ptr(service)?;
@@ -120,8 +114,7 @@ pub(crate) fn view_of(service: u32) -> Option<&'static View> {
 }
 
 /// The slot with this index in the arena.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn slot(index: u32) -> Option<Slot> {
     let slot = SLOTS.get_ptr(index)?;
     // SAFETY: one aligned load of a word that the agent changes by one store.
@@ -129,8 +122,7 @@ pub(crate) fn slot(index: u32) -> Option<Slot> {
 }
 
 /// The entry of a server; whether it is the instance that `reference` means is [`Server::state_of`]'s to say.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn server(reference: ServerRef) -> Option<&'static Server> {
     if reference == ServerRef::NONE {
         return None;
@@ -139,15 +131,13 @@ pub(crate) fn server(reference: ServerRef) -> Option<&'static Server> {
 }
 
 /// A remembered flow.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn connection(flow: &FlowKey) -> Option<*mut Connection> {
     CONNECTIONS.get_ptr_mut(flow)
 }
 
 /// A flow of which one packet was seen.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn half_open(flow: &FlowKey) -> Option<*mut Connection> {
     HALF_OPEN.get_ptr_mut(flow)
 }
@@ -163,8 +153,7 @@ pub(crate) enum NotStored {
 
 const EEXIST: i32 = -17;
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 fn stored(result: Result<(), i32>) -> Result<(), NotStored> {
     match result {
         Ok(()) => Ok(()),
@@ -174,76 +163,69 @@ fn stored(result: Result<(), i32>) -> Result<(), NotStored> {
 }
 
 /// Remembers a flow that has no entry.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn add_connection(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
     stored(CONNECTIONS.insert(flow, connection, u64::from(BPF_NOEXIST)))
 }
 
 /// Remembers the first packet of a flow, over what was there.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn set_half_open(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
     stored(HALF_OPEN.insert(flow, connection, u64::from(BPF_ANY)))
 }
 
 /// Forgets what a pair could not keep: an entry that this program made for this packet.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn undo_connection(flow: &FlowKey) {
     CONNECTIONS.remove(flow).ok();
 }
 
 /// Forgets a flow that moved on to the table of connections.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn remove_half_open(flow: &FlowKey) {
     HALF_OPEN.remove(flow).ok();
 }
 
 /// The id of a nat server's address.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn nat_host(address: Address) -> Option<u32> {
     // SAFETY: the value is one word; the flow made of it is looked up whole.
-    unsafe { NAT_HOSTS.get(&address) }.copied()
+    unsafe { NAT_HOSTS.get(address) }.copied()
 }
 
 /// The next turn of a service, modulo 2^32.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "turns wrap")]
 pub(crate) fn next_turn(service: u32) -> u32 {
     let Some(sequence) = SEQUENCE.get_ptr_mut(service) else { return 0 };
     // SAFETY: the pointer is to an aligned word of the map.
-    unsafe { core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::SeqCst }>(sequence, 1) as u32 }
+    unsafe {
+        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::SeqCst }>(sequence, 1)
+            as u32
+    }
 }
 
 /// A device that frames may leave by.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn interface(device: u16) -> Option<&'static Interface> {
     INTERFACES.get(u32::from(device)).filter(|interface| interface.ifindex != 0)
 }
 
 /// The device index of an interface, below 256.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn device_of(ifindex: u32) -> Option<u8> {
     // SAFETY: the value is one word, written before the first frame comes in by the interface.
     unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())
 }
 
 /// Sends the frame out by a device.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn redirect(device: u16) -> u32 {
     DEVICES.redirect(u32::from(device), u64::from(XDP_DROP)).unwrap_or(XDP_DROP)
 }
 
 /// Counts a verdict, or what happened beside it.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn count(index: u8, bytes: u64) {
     let Some(count) = REASON_COUNTERS.get_ptr_mut(u32::from(index)) else { return };
     // SAFETY: the element is this CPU's own.
@@ -253,24 +235,21 @@ pub(crate) fn count(index: u8, bytes: u64) {
 }
 
 /// The counters of a service, this CPU's.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn service_traffic(service: u32) -> Option<&'static mut Traffic> {
     // SAFETY: the element is this CPU's own.
     SERVICE_COUNTERS.get_ptr_mut(service).map(|traffic| unsafe { &mut *traffic })
 }
 
 /// The counters of a server, this CPU's.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn server_traffic(server: ServerRef) -> Option<&'static mut Traffic> {
     // SAFETY: the element is this CPU's own.
     SERVER_COUNTERS.get_ptr_mut(server.id()).map(|traffic| unsafe { &mut *traffic })
 }
 
 /// Takes one answer from this CPU's allowance.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn may_answer(now: u32) -> bool {
     let Some(bucket) = ANSWER_RATE.get_ptr_mut(0) else { return false };
     // SAFETY: the element is this CPU's own.
@@ -278,8 +257,7 @@ pub(crate) fn may_answer(now: u32) -> bool {
 }
 
 /// Hands a sampled decision to the agent; a full buffer loses it.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as `settings`")]
+#[inline]
 pub(crate) fn emit(event: &Event) {
     EVENTS.output::<Event>(event, 0).ok();
 }

@@ -9,17 +9,16 @@
 //! argument, and not once for every way that leads to it (260,000 verified instructions so, 60,000 allowed).
 
 use crate::work::Work;
-use crate::xdp_packet::XdpPacket;
 use crate::{account, answer, classify, connection, forward, maps, reply};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
 use lb_common::packet::parse;
 use lb_common::service::View;
 use lb_common::verdict::{Outcome, Reason, Verdict};
+use lb_ebpf::xdp_packet::XdpPacket;
 
 /// Runs the stages over one frame, counts the verdict and gives the XDP action.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the body of the entry point: one frame on the stack less")]
+#[inline]
 pub(crate) fn run(context: *mut xdp_md) -> u32 {
     let packet = XdpPacket::new(context);
     let mut work = Work::new(&packet);

@@ -4,17 +4,16 @@ use crate::connection::renew;
 use crate::forward::Exit;
 use crate::maps;
 use crate::work::Work;
-use crate::xdp_packet::XdpPacket;
 use lb_common::connection::{Connection, TcpState};
 use lb_common::forward::nat::{self, End};
 use lb_common::packet::Parsed;
 use lb_common::server::{NextHop, ServerState};
 use lb_common::verdict::{Reason, Verdict};
+use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Sends a nat server's answer to its client; passes what is none.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+#[inline]
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
     match find(&work.parsed) {
         Some(entry) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
@@ -22,8 +21,7 @@ pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 fn find(parsed: &Parsed) -> Option<*mut Connection> {
     if !maps::nat_servers() {
         return None;
@@ -32,8 +30,7 @@ fn find(parsed: &Parsed) -> Option<*mut Connection> {
     maps::connection(&flow).or_else(|| maps::half_open(&flow))
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Result<Verdict, Reason> {
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *entry };

@@ -24,8 +24,7 @@ pub(crate) struct Search {
 
 impl Search {
     /// Begins the search of `flow`.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "part of the loop over attempts")]
+    #[inline]
     pub(crate) fn new(flow: &FlowKey, service: u32, view: &View) -> Self {
         let pick = Pick::from_byte(view.pick);
         let word = match pick {
@@ -37,9 +36,8 @@ impl Search {
     }
 
     /// The server that try number `attempt` gives, if it takes new connections.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "part of the loop over attempts")]
-    pub(crate) fn attempt(&self, view: &View, attempt: u32) -> Option<Chosen> {
+    #[inline]
+    pub(crate) fn attempt(self, view: &View, attempt: u32) -> Option<Chosen> {
         let slots = view.slots;
         let index = slot_index(self.pick, self.word, attempt, slots.len)?;
         let reference = maps::slot(slots.first + index)?.current();
@@ -50,8 +48,7 @@ impl Search {
 }
 
 /// The first server of `attempts` that `accept` takes.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a map pointer does not survive memory in the verifier")]
+#[inline]
 pub(crate) fn choose<E>(
     flow: &FlowKey,
     service: u32,

@@ -1,9 +1,9 @@
 //! What the stages know of one packet: read by each, written by few.
 
-use crate::xdp_packet::XdpPacket;
 use lb_common::packet::{PacketBytes as _, Parsed};
 use lb_common::server::ServerRef;
 use lb_common::verdict::{Reason, Verdict};
+use lb_ebpf::xdp_packet::XdpPacket;
 
 /// One packet on its way through the stages. Plain data: it is passed by pointer to functions of their own.
 #[repr(C)]
@@ -32,8 +32,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// The work that a frame makes, before anything of it was read.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a frame is shorter than 4 GB")]
     pub(crate) fn new(packet: &XdpPacket) -> Self {
         Self {

@@ -6,29 +6,27 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::packet::{Header, PacketBytes, PacketResize};
 
 /// A frame in the driver's buffer.
-pub(crate) struct XdpPacket {
+pub struct XdpPacket {
     context: XdpContext,
 }
 
 impl XdpPacket {
     /// The frame of `context`, which the kernel handed to the program.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
-    pub(crate) fn new(context: *mut xdp_md) -> Self {
+    #[inline]
+    pub fn new(context: *mut xdp_md) -> Self {
         Self { context: XdpContext::new(context) }
     }
 
     /// Index of the interface that the frame came in by.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the context holds it in 32 bits")]
-    pub(crate) fn ingress_ifindex(&self) -> u32 {
+    pub fn ingress_ifindex(&self) -> u32 {
         self.context.ingress_ifindex() as u32
     }
 }
 
 impl PacketBytes for XdpPacket {
-    #[inline(always)]
+    #[inline]
     fn load<T: Header>(&self, offset: usize) -> Option<&T> {
         let start = self.context.data() + offset;
         if start + size_of::<T>() > self.context.data_end() {
@@ -38,7 +36,7 @@ impl PacketBytes for XdpPacket {
         Some(unsafe { &*(start as *const T) })
     }
 
-    #[inline(always)]
+    #[inline]
     fn load_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
         let start = self.context.data() + offset;
         if start + size_of::<T>() > self.context.data_end() {
@@ -49,7 +47,7 @@ impl PacketBytes for XdpPacket {
     }
 
     /// Fragments of the buffer included.
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits on this target")]
     fn frame_len(&self) -> usize {
         // SAFETY: the context is the one that the program was called with.
@@ -58,14 +56,14 @@ impl PacketBytes for XdpPacket {
 }
 
 impl PacketResize for XdpPacket {
-    #[inline(always)]
+    #[inline]
     fn grow_head(&mut self, bytes: i32) -> Option<()> {
         // SAFETY: the context is the one that the program was called with.
         let code = unsafe { bpf_xdp_adjust_head(self.context.ctx, -bytes) };
         (code == 0).then_some(())
     }
 
-    #[inline(always)]
+    #[inline]
     fn grow_tail(&mut self, bytes: i32) -> Option<()> {
         // SAFETY: the context is the one that the program was called with.
         let code = unsafe { bpf_xdp_adjust_tail(self.context.ctx, bytes) };

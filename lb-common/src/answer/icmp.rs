@@ -14,6 +14,7 @@ const HEADER: usize = size_of::<IcmpHeader>();
 const QUOTED_TRANSPORT: usize = 8;
 const QUOTE_V4: usize = 20 + QUOTED_TRANSPORT;
 const QUOTE_V6: usize = 40 + QUOTED_TRANSPORT;
+const LEN_V6: u16 = 8 + 40 + 8;
 
 /// Turns a packet into the error that quotes it.
 #[inline]
@@ -21,8 +22,7 @@ pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, a
     match parsed.family {
         Family::V4 => error::<P, QUOTE_V4>(packet, parsed, header_v4(answer), ICMP, Sum::NONE),
         Family::V6 => {
-            let len = (HEADER + QUOTE_V6) as u16;
-            let pseudo = Sum::NONE.add_pseudo_header(&parsed.destination, &parsed.source, ICMPV6, len);
+            let pseudo = Sum::NONE.add_pseudo_header(&parsed.destination, &parsed.source, ICMPV6, LEN_V6);
             error::<P, QUOTE_V6>(packet, parsed, header_v6(answer), ICMPV6, pseudo)
         }
     }
@@ -38,19 +38,23 @@ fn error<P: PacketResize + ?Sized, const QUOTE: usize>(
 ) -> Option<()> {
     let ethernet: EthernetHeader = *packet.load(0)?;
     let quote: &[u8; QUOTE] = packet.load(IP_OFFSET)?;
-    icmp.checksum = quote.as_chunks().0.iter().fold(pseudo.add(&icmp), add_four).finish();
+    icmp.checksum = quote.as_chunks().0.iter().fold(pseudo.and(&icmp), add_four).finish();
     let added = parsed.family.header_len() + HEADER;
     packet.grow_head(i32::try_from(added).ok()?)?;
     set_frame_len(packet, IP_OFFSET + added + QUOTE)?;
-    write_headers(packet, parsed, ethernet, protocol, (HEADER + QUOTE) as u16)?;
+    write_headers(packet, parsed, ethernet, protocol, u16::try_from(HEADER + QUOTE).ok()?)?;
     *packet.load_mut(parsed.family.l4_offset())? = icmp;
     Some(())
 }
 
 /// Adds four bytes. Out of line: in line the compiler loads all bytes of the quote at once, onto the program's stack.
 #[inline(never)]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "by value the caller loads it, which is what this avoids"
+)]
 fn add_four(sum: Sum, four: &[u8; 4]) -> Sum {
-    sum.add(four)
+    sum.and(four)
 }
 
 const fn header(kind: u8, code: u8, mtu: u16) -> IcmpHeader {

@@ -31,6 +31,7 @@ pub enum Answer {
 ///
 /// A `silent` service answers only what every router does. A reset is never answered (RFC 9293, section 3.10.7.1).
 #[inline]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest differ by protocol, not by reason")]
 pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -> Option<Answer> {
     match reason {
         Reason::TtlExpired => Some(Answer::TimeExceeded),

@@ -9,7 +9,7 @@ use crate::wire::ethernet::EthernetHeader;
 use crate::wire::tcp::TcpHeader;
 use zerocopy::network_endian::{U16, U32};
 
-const LEN: u16 = size_of::<TcpHeader>() as u16;
+const LEN: u16 = 20;
 
 /// Turns a TCP packet into the reset that answers it.
 #[inline(never)]
@@ -25,9 +25,10 @@ pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed) -
 
 #[inline]
 fn reset(tcp: &TcpHeader, parsed: &Parsed) -> TcpHeader {
-    let header = (parsed.family.header_len() as u32).wrapping_add(tcp.header_len());
+    let header = parsed.family.header_len() + tcp.header_len();
     let phantom = u32::from(parsed.flags.has(TcpFlags::SYN)) + u32::from(parsed.flags.has(TcpFlags::FIN));
-    let segment = parsed.ip_len.saturating_sub(header).wrapping_add(phantom);
+    let segment =
+        parsed.ip_len.saturating_sub(u32::try_from(header).unwrap_or(u32::MAX)).wrapping_add(phantom);
     let (sequence, acknowledgement, flags) = if parsed.flags.has(TcpFlags::ACK) {
         (tcp.acknowledgement, U32::ZERO, TcpFlags::RST)
     } else {
@@ -45,6 +46,6 @@ fn reset(tcp: &TcpHeader, parsed: &Parsed) -> TcpHeader {
         urgent: U16::ZERO,
     };
     reset.checksum =
-        Sum::NONE.add_pseudo_header(&parsed.destination, &parsed.source, TCP, LEN).add(&reset).finish();
+        Sum::NONE.add_pseudo_header(&parsed.destination, &parsed.source, TCP, LEN).and(&reset).finish();
     reset
 }

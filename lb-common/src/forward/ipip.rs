@@ -26,7 +26,11 @@ struct Inner {
 /// Puts an outer header from `server.source` to `server.address` in front, and takes one from the inner TTL.
 ///
 /// DSCP and ECN are copied (RFC 6040, normal mode). The outer don't-fragment bit is the inner one, and set for IPv6
-/// inside. With the bit set the outer identification is 0 (RFC 6864, section 4.1), else the inner one.
+/// inside. The MAC addresses are left to [`super::set_frame_addresses`]. With the bit set the outer identification is 0 (RFC 6864, section 4.1), else the inner one.
+///
+/// # Errors
+///
+/// [`Reason::NoHeadroom`] if the driver left no room for the header.
 #[inline]
 pub fn encapsulate<P: PacketResize + ?Sized>(
     packet: &mut P,
@@ -120,6 +124,10 @@ pub struct Tunnelled {
 }
 
 /// Reads the outer and the inner header; leaves with the reason to pass the packet if it is no tunnel of ours.
+///
+/// # Errors
+///
+/// The reason, of kind [`crate::verdict::Kind::Pass`].
 #[inline]
 pub fn tunnelled<P: PacketBytes + ?Sized>(packet: &P) -> Result<Tunnelled, Reason> {
     let ethernet: &EthernetHeader = packet.load(0).ok_or(Reason::Truncated)?;
@@ -167,6 +175,10 @@ fn inner_destination<P: PacketBytes + ?Sized>(
 }
 
 /// Removes the outer header; congestion marks move inside (RFC 6040).
+///
+/// # Errors
+///
+/// [`Reason::EcnInvalid`] if the packet must be dropped.
 #[inline]
 pub fn decapsulate<P: PacketResize + ?Sized>(packet: &mut P, tunnelled: &Tunnelled) -> Result<(), Reason> {
     let offset = IP_OFFSET + usize::from(tunnelled.outer_len);

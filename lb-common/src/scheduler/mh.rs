@@ -182,9 +182,11 @@ mod tests {
             let shares = shares(&table);
             let total: u32 = weights.iter().sum();
             for (n, weight) in weights.iter().enumerate() {
-                let want = table.len() as f64 * f64::from(*weight) / f64::from(total);
+                let size = f64::from(u32::try_from(table.len()).unwrap());
+                let want = size * f64::from(*weight) / f64::from(total);
                 let got = shares.get(&(u32::try_from(n).unwrap() + 1)).copied().unwrap_or(0);
-                prop_assert!((got as f64 - want).abs() <= 2.0, "server {n}: {got}, wanted {want}");
+                let got = f64::from(u32::try_from(got).unwrap());
+                prop_assert!((got - want).abs() <= 2.0, "server {n}: {got}, wanted {want}");
             }
         }
     }

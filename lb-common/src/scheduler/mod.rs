@@ -65,13 +65,12 @@ impl Scheduler {
 ///
 /// `None` if the table is empty.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below `len`")]
 pub const fn slot_index(pick: Pick, word: u32, attempt: u32, len: u32) -> Option<u32> {
     match (pick, attempt) {
         (Pick::Sequence, 0) => word.checked_rem(len),
         _ if len == 0 => None,
-        (_, 0) => Some((word as u64 * len as u64 >> 32) as u32),
-        _ => Some((rehash(word, attempt) as u64 * len as u64 >> 32) as u32),
+        (_, 0) => Some(((word as u64 * len as u64) >> 32) as u32),
+        _ => Some(((rehash(word, attempt) as u64 * len as u64) >> 32) as u32),
     }
 }
 

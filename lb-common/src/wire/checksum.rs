@@ -15,7 +15,8 @@ impl Sum {
 
     /// Adds the words of `data`, whose length is even.
     #[inline]
-    pub fn add<T: IntoBytes + Immutable + ?Sized>(self, data: &T) -> Self {
+    #[must_use]
+    pub fn and<T: IntoBytes + Immutable + ?Sized>(self, data: &T) -> Self {
         Self(data.as_bytes().chunks_exact(2).fold(self.0, |sum, pair| match pair {
             [high, low] => sum + u32::from(u16::from_be_bytes([*high, *low])),
             _ => sum,
@@ -115,13 +116,13 @@ mod tests {
 
     fn same(a: U16, b: U16) -> bool {
         // One's complement has two zeros.
-        a == b || (a.get() % 0xffff == 0 && b.get() % 0xffff == 0)
+        a == b || (a.get().is_multiple_of(0xffff) && b.get().is_multiple_of(0xffff))
     }
 
     #[test]
     fn the_example_of_rfc_1071_holds() {
         let data = [0x00_u8, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(Sum::NONE.add(&data).finish().get(), !0xddf2);
+        assert_eq!(Sum::NONE.and(&data).finish().get(), !0xddf2);
     }
 
     #[test]
@@ -133,8 +134,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_difference_gives_what_a_recount_gives(before: [u8; 16], after: [u8; 16], rest: [u8; 20]) {
-            let old = Sum::NONE.add(&before).add(&rest).finish();
-            let new = Sum::NONE.add(&after).add(&rest).finish();
+            let old = Sum::NONE.and(&before).and(&rest).finish();
+            let new = Sum::NONE.and(&after).and(&rest).finish();
             let delta = ChecksumDelta::NONE.replace_address(Family::V6, &Address::from_v6(before), &Address::from_v6(after));
             prop_assert!(same(delta.apply(old), new));
         }

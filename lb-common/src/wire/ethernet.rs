@@ -23,6 +23,7 @@ pub struct EthernetHeader {
 impl EthernetHeader {
     /// The header of an answer: addresses swapped.
     #[inline]
+    #[must_use]
     pub const fn answered(&self) -> Self {
         Self { destination: self.source, source: self.destination, ether_type: self.ether_type }
     }

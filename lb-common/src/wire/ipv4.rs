@@ -54,9 +54,10 @@ impl Ipv4Header {
 
     /// The same header with its checksum computed.
     #[inline]
+    #[must_use]
     pub fn with_checksum(mut self) -> Self {
         self.checksum = U16::ZERO;
-        self.checksum = Sum::NONE.add(&self).finish();
+        self.checksum = Sum::NONE.and(&self).finish();
         self
     }
 }

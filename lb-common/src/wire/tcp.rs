@@ -30,7 +30,7 @@ pub struct TcpHeader {
 impl TcpHeader {
     /// Length of the header with options, in bytes.
     #[inline]
-    pub const fn header_len(&self) -> u32 {
-        (self.data_offset >> 4) as u32 * 4
+    pub const fn header_len(&self) -> usize {
+        (self.data_offset >> 4) as usize * 4
     }
 }

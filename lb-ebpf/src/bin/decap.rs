@@ -3,9 +3,7 @@
 //! Everything else passes untouched. It has three maps of its own and shares none with the director.
 #![no_std]
 #![no_main]
-
-#[path = "../xdp_packet.rs"]
-mod xdp_packet;
+#![expect(clippy::needless_pass_by_value, reason = "the attribute macro passes the context by value")]
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::{map, xdp};
@@ -17,7 +15,7 @@ use lb_common::forward::ipip::{decapsulate, tunnelled};
 use lb_common::maps::MAX_DECAP_ADDRESSES;
 use lb_common::packet::PacketBytes as _;
 use lb_common::verdict::{Outcome, REASON_COUNTERS, Reason, Verdict};
-use xdp_packet::XdpPacket;
+use lb_ebpf::xdp_packet::XdpPacket;
 
 #[map]
 static DECAP_VIPS: HashMap<Address, u32> = HashMap::with_max_entries(MAX_DECAP_ADDRESSES, 0);
@@ -28,7 +26,7 @@ static DECAP_COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(REASON
 
 /// The entry point: one frame in, one XDP action out.
 #[xdp(frags)]
-pub fn decap(context: XdpContext) -> u32 {
+fn decap(context: XdpContext) -> u32 {
     let mut packet = XdpPacket::new(context.ctx);
     let bytes = packet.frame_len() as u64;
     let verdict = decide(&mut packet);
@@ -39,8 +37,7 @@ pub fn decap(context: XdpContext) -> u32 {
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+#[inline]
 fn decide(packet: &mut XdpPacket) -> Verdict {
     let tunnelled = match tunnelled(packet) {
         Ok(tunnelled) => tunnelled,
@@ -55,14 +52,12 @@ fn decide(packet: &mut XdpPacket) -> Verdict {
     }
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "part of `decide`")]
+#[inline]
 fn contains(map: &HashMap<Address, u32>, address: &Address) -> bool {
     map.get_ptr(address).is_some()
 }
 
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "called once, on the hot path")]
+#[inline]
 fn count(verdict: Verdict, bytes: u64) {
     let Some(count) = DECAP_COUNTERS.get_ptr_mut(u32::from(verdict.index())) else { return };
     // SAFETY: the element is this CPU's own.
