@@ -70,6 +70,7 @@ reasons! {
     Decapsulated = 22, Pass, "decapsulated", "Outer header removed and given to the host.";
     NotOurTunnel = 23, Pass, "not-our-tunnel", "No IP-in-IP packet for this host with a VIP it was told about.";
     EcnInvalid = 24, Refuse, "ecn-invalid", "Congestion was marked on the tunnel of a packet that cannot carry the mark.";
+    OtherMac = 25, Pass, "other-mac", "Addressed to a service, in a frame for another machine.";
 }
 
 /// Elements of `REASON_COUNTERS`: dropped and passed in the lower half, answered in the upper.

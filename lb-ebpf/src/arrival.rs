@@ -12,13 +12,25 @@ pub(crate) struct Arrival {
     pub(crate) now: u32,
     /// MAC address that the frame came from, as a word.
     pub(crate) mac: u64,
+    /// Device that it came in by.
+    pub(crate) device: u8,
 }
 
 impl Arrival {
-    /// The arrival of `packet`, now.
-    #[inline]
-    pub(crate) fn new(packet: &XdpPacket) -> Self {
-        let mac = packet.load::<EthernetHeader>(0).map_or(0, |ethernet| mac_word(ethernet.source));
-        Self { now: maps::now(), mac }
+    /// The arrival of `packet` by interface `ifindex`; `None` if the frame is for another machine.
+    ///
+    /// A switch floods what it has not learnt, and an interface in promiscuous mode shows it to the program: it must
+    /// not be forwarded twice.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "out of line, 6.18 says `R1 invalid mem access 'scalar'` of the context"
+    )]
+    pub(crate) fn new(packet: &XdpPacket, ifindex: u32) -> Option<Self> {
+        let ethernet: &EthernetHeader = packet.load(0)?;
+        let (mac, destination) = (mac_word(ethernet.source), mac_word(ethernet.destination));
+        let device = maps::device_of(ifindex)?;
+        let interface = maps::interface(u16::from(device))?;
+        (mac_word(interface.mac) == destination).then(|| Self { now: maps::now(), mac, device })
     }
 }

@@ -17,7 +17,10 @@ pub(crate) struct Service {
 /// The service of a client's packet; `None` if it is for none.
 #[inline]
 pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
-    let Some(id) = service_id(parsed) else { return Ok(None) };
+    let id = service_id(parsed);
+    if id == 0 {
+        return Ok(None);
+    }
     let view = maps::view_of(id).ok_or(Reason::NotReady)?;
     // A look-up may return the value of a key that took over the element meanwhile.
     if view.address != parsed.destination || view.protocol != parsed.protocol {
@@ -26,14 +29,14 @@ pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
     Ok(Some(Service { id, view }))
 }
 
-#[inline]
-fn service_id(parsed: &Parsed) -> Option<u32> {
+/// The id of the service, or 0. Out of line: the key would lie on the stack while all other stages run.
+#[inline(never)]
+fn service_id(parsed: &Parsed) -> u32 {
     let mut key = parsed.service_key();
-    maps::service_id(&key).or_else(|| {
-        if !maps::any_port_services() {
-            return None;
-        }
-        key.port = U16::ZERO;
-        maps::service_id(&key)
-    })
+    let exact = maps::service_id(&key);
+    if exact.is_some() || !maps::any_port_services() {
+        return exact.unwrap_or(0);
+    }
+    key.port = U16::ZERO;
+    maps::service_id(&key).unwrap_or(0)
 }

@@ -11,7 +11,6 @@ use lb_common::packet::Parsed;
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
 use lb_common::verdict::Reason;
-use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Where an entry was found.
@@ -36,20 +35,18 @@ struct Client<'a> {
     service: u32,
     view: &'a View,
     flow: FlowKey,
-    ifindex: u32,
     arrival: Arrival,
 }
 
 /// The server of a client's packet, remembered as the service wants it.
 #[inline]
-pub(crate) fn server_of(packet: &XdpPacket, work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
+pub(crate) fn server_of(arrival: Arrival, work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
     let client = Client {
         parsed: &work.parsed,
         service: work.service,
         view,
         flow: work.parsed.client_flow(work.service),
-        ifindex: work.ifindex,
-        arrival: Arrival::new(packet),
+        arrival,
     };
     let known = find(&client.flow, view, client.arrival.now);
     let server = known.and_then(|known| maps::server(known.reference));
@@ -164,14 +161,17 @@ fn promote(client: &Client<'_>, entry: &Connection, nat: Option<&'static Server>
 #[inline(never)]
 fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Chosen, Reason> {
     let arrival = &client.arrival;
-    let mut connection =
-        Connection { last_seen: arrival.now, mac: mac_of(arrival.mac), ..Connection::default() };
+    let mut connection = Connection {
+        last_seen: arrival.now,
+        mac: mac_of(arrival.mac),
+        device: arrival.device,
+        ..Connection::default()
+    };
     let chosen = schedule::choose(&client.flow, client.service, client.view, Reason::NoServer, |chosen| {
         connection.server = chosen.reference;
         if chosen.server.method != Method::Nat as u8 {
             return Ok(());
         }
-        connection.device = maps::device_of(client.ifindex).ok_or(Reason::NoNextHop)?;
         let reply = reply_flow(client.parsed, chosen.server);
         reserve_reply(&reply, &connection, opening_timeout(client.view), replaced.is_some())
     })?;
@@ -243,9 +243,8 @@ fn is_ours(reply: &FlowKey, server: ServerRef) -> bool {
 #[inline]
 fn move_reply(reply: &FlowKey, client: &Client<'_>) {
     let Some(entry) = maps::connection(reply).or_else(|| maps::half_open(reply)) else { return };
-    let Some(device) = maps::device_of(client.ifindex) else { return };
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *entry };
     entry.mac = mac_of(client.arrival.mac);
-    entry.device = device;
+    entry.device = client.arrival.device;
 }

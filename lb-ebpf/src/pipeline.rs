@@ -8,6 +8,7 @@
 //! `serve`, `translate` and `refuse` are global functions of the program: the verifier checks each once, for any
 //! argument, and not once for every way that leads to it (260,000 verified instructions so, 60,000 allowed).
 
+use crate::arrival::Arrival;
 use crate::work::Work;
 use crate::{account, answer, classify, connection, forward, maps, reply};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
@@ -60,13 +61,13 @@ extern "C" fn serve(context: *mut xdp_md, work: *mut Work, view: *const View) ->
     // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     let mut packet = XdpPacket::new(context);
-    work.verdict = if work.parsed.ttl <= 1 {
-        Verdict::drop(Reason::TtlExpired)
-    } else {
-        match connection::server_of(&packet, work, view) {
+    work.verdict = match Arrival::new(&packet, work.ifindex) {
+        None => Verdict::pass(Reason::OtherMac),
+        Some(_) if work.parsed.ttl <= 1 => Verdict::drop(Reason::TtlExpired),
+        Some(arrival) => match connection::server_of(arrival, work, view) {
             Ok(server) => forward::send(&mut packet, work, server),
             Err(reason) => Verdict::drop(reason),
-        }
+        },
     };
     0
 }

@@ -1,5 +1,6 @@
 //! Answers of nat servers: their source becomes the VIP again.
 
+use crate::arrival::Arrival;
 use crate::connection::renew;
 use crate::forward::Exit;
 use crate::maps;
@@ -15,10 +16,9 @@ use zerocopy::network_endian::U16;
 /// Sends a nat server's answer to its client; passes what is none.
 #[inline]
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
-    match find(&work.parsed) {
-        Some(entry) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
-        None => Verdict::pass(Reason::NotAService),
-    }
+    let Some(entry) = find(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
+    let Some(arrival) = Arrival::new(packet, work.ifindex) else { return Verdict::pass(Reason::OtherMac) };
+    back(packet, work, entry, arrival.now).unwrap_or_else(Verdict::drop)
 }
 
 #[inline]
@@ -31,7 +31,12 @@ fn find(parsed: &Parsed) -> Option<*mut Connection> {
 }
 
 #[inline]
-fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Result<Verdict, Reason> {
+fn back(
+    packet: &mut XdpPacket,
+    work: &mut Work,
+    entry: *mut Connection,
+    now: u32,
+) -> Result<Verdict, Reason> {
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *entry };
     let server = maps::server(entry.server).ok_or(Reason::ServerRemoved)?;
@@ -42,7 +47,7 @@ fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Resu
     if work.parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), maps::now());
+    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), now);
     (work.service, work.server, work.reply) = (server.service, entry.server, true);
     let parsed = &work.parsed;
     let exit = Exit::find(work, NextHop { mac: entry.mac, device: u16::from(entry.device) })?;
