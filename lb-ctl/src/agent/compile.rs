@@ -1,0 +1,127 @@
+//! From what the operator wants and what the network looks like to the tables that the kernel should hold.
+//!
+//! Pure: no clock, no I/O, no kernel ids.
+
+use super::state::{Desired, Observed, Way};
+use super::tables::{Device, Server, Service, Tables};
+use crate::config::model;
+use lb_common::address::Address;
+use lb_common::flow::{TCP, UDP};
+use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
+use lb_common::scheduler::Scheduler;
+use lb_common::server::{Method, ServerState};
+use lb_common::service::{FLAG_SILENT, ServiceKey, Timeouts};
+use std::collections::{BTreeMap, BTreeSet};
+use zerocopy::network_endian::U16;
+
+/// Resets and ICMP errors per second and CPU.
+const ANSWERS_PER_SECOND: u32 = 1_000;
+
+/// The tables for `desired` on a host that looks like `observed`.
+pub fn compile(desired: &Desired, observed: &Observed) -> Tables {
+    let services: Vec<Service> = desired.config.services.iter().map(|s| service(s, desired, observed)).collect();
+    Tables {
+        flags: flags(&services),
+        sample_period: 0,
+        answers_per_second: ANSWERS_PER_SECOND,
+        devices: devices(desired, observed, &services),
+        services,
+    }
+}
+
+fn flags(services: &[Service]) -> u32 {
+    let any_port = services.iter().any(|service| service.keys.iter().any(|key| key.port.get() == 0));
+    let nat = services.iter().any(|service| service.servers.iter().any(|server| server.method == Method::Nat));
+    (if any_port { SETTING_ANY_PORT } else { 0 }) | (if nat { SETTING_NAT } else { 0 })
+}
+
+/// The interfaces with the program, because nat's answers leave by the one that the client came in by, and those of servers.
+fn devices(desired: &Desired, observed: &Observed, services: &[Service]) -> BTreeMap<u32, Device> {
+    let attached = desired.config.interfaces.iter().filter_map(|interface| Some(observed.link(&interface.name)?.0));
+    let used = services.iter().flat_map(|service| &service.servers).filter_map(|server| Some(server.next_hop?.0));
+    attached.chain(used).filter_map(|index| Some((index, device(index, observed)?))).collect()
+}
+
+fn device(ifindex: u32, observed: &Observed) -> Option<Device> {
+    let link = observed.links.get(&ifindex)?;
+    Some(Device { mac: link.mac?, mtu: link.mtu })
+}
+
+fn service(service: &model::Service, desired: &Desired, observed: &Observed) -> Service {
+    let address = Address::from(service.vip);
+    let protocol = protocol(service.protocol);
+    let key = |port| ServiceKey { address, port: U16::new(port), protocol, reserved: [0; 5] };
+    let ports: BTreeSet<u16> = if service.port == model::Ports::Any { [0].into() } else { service.port.iter().collect() };
+    Service {
+        name: service.name.clone(),
+        keys: ports.into_iter().map(key).collect(),
+        address,
+        port: service.port.single().unwrap_or(0),
+        protocol,
+        scheduler: scheduler(service.scheduler),
+        flags: if service.on_failure == model::OnFailure::Drop { FLAG_SILENT } else { 0 },
+        timeouts: Timeouts::default(),
+        servers: servers(service, desired, observed),
+    }
+}
+
+/// A server that two pools of the service name is taken once, as the first one has it.
+fn servers(service: &model::Service, desired: &Desired, observed: &Observed) -> Vec<Server> {
+    let pools = service.pools.iter().filter_map(|name| desired.config.pools.iter().find(|pool| pool.name == *name));
+    let all = pools.flat_map(|pool| pool.servers.iter().map(|each| server(&pool.name, each, desired, observed)));
+    let mut seen = BTreeSet::new();
+    all.filter(|server| seen.insert((server.address, server.port, server.method))).collect()
+}
+
+fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Observed) -> Server {
+    let way = observed.way(server.address.ip);
+    let drained = desired.intent.drained.contains(&(pool.to_owned(), server.name.clone()));
+    let method = method(server.method);
+    Server {
+        pool: pool.to_owned(),
+        name: server.name.clone(),
+        address: server.address.ip.into(),
+        port: if method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 },
+        method,
+        weight: u32::from(server.weight),
+        state: if drained || server.weight == 0 { ServerState::NoNew } else { ServerState::Up },
+        next_hop: way.filter(|way| device(way.ifindex, observed).is_some()).and_then(next_hop),
+        mtu: way.map_or(0, |way| way.mtu),
+        source: source(method, way),
+    }
+}
+
+fn next_hop(way: &Way) -> Option<(u32, crate::neighbour::Mac)> {
+    Some((way.ifindex, way.mac?))
+}
+
+fn source(method: Method, way: Option<&Way>) -> Address {
+    let source = way.and_then(|way| way.source).filter(|_| method == Method::Ipip);
+    source.map_or(Address::UNSPECIFIED, Address::from)
+}
+
+/// The IP protocol number.
+pub const fn protocol(protocol: model::Protocol) -> u8 {
+    match protocol {
+        model::Protocol::Tcp => TCP,
+        model::Protocol::Udp => UDP,
+    }
+}
+
+const fn scheduler(scheduler: model::Scheduler) -> Scheduler {
+    match scheduler {
+        model::Scheduler::Rr => Scheduler::Rr,
+        model::Scheduler::Wrr => Scheduler::Wrr,
+        model::Scheduler::Sh => Scheduler::Sh,
+        model::Scheduler::Mh => Scheduler::Mh,
+    }
+}
+
+/// The forwarding method, as the tables name it.
+pub const fn method(method: model::Method) -> Method {
+    match method {
+        model::Method::Dr => Method::Dr,
+        model::Method::Nat => Method::Nat,
+        model::Method::Ipip => Method::Ipip,
+    }
+}

@@ -1,0 +1,116 @@
+//! Makes the kernel, the interfaces and the VIPs follow what is stored and what was observed.
+
+use super::compile::compile;
+use super::names::Names;
+use super::plan::Plan;
+use super::reconcile::reconcile;
+use super::state::{Desired, Observed};
+use super::vips;
+use super::writer::Writer;
+use crate::api::Failure;
+use crate::config::model::Config;
+use crate::datapath;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+impl Writer {
+    /// Makes the kernel equal to what is stored. What fails is shown by `status` and tried again at the next tick.
+    pub(super) fn converge(&mut self) {
+        let desired = self.desired();
+        let done = self.plan(&desired, &self.observed.clone()).and_then(|plan| self.write(&desired, plan));
+        if let Err(failure) = &done
+            && self.problem.as_ref() != Some(failure)
+        {
+            tracing::error!(%failure, "the kernel's tables are not what they should be");
+        }
+        self.problem = done.err();
+    }
+
+    fn desired(&self) -> Desired {
+        Desired { config: self.stored.config.clone(), intent: self.stored.intent.clone() }
+    }
+
+    /// What has to be written for `desired`. When a table has no room, a grace period may make some.
+    pub(super) fn plan(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
+        let mut tables = compile(desired, observed);
+        tables.sample_period = self.sampling.period();
+        let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
+        let first = reconcile(&tables, &kernel, &self.quarantine);
+        if first.is_err() && self.quarantine.waits_for_grace() {
+            datapath::grace().map_err(|error| failure(&error))?;
+            self.quarantine.grace_passed();
+            return reconcile(&tables, &kernel, &self.quarantine).map_err(|full| Failure::failed(full.to_string()));
+        }
+        first.map_err(|full| Failure::failed(full.to_string()))
+    }
+
+    /// Writes `plan`, which makes the kernel equal to `desired`.
+    pub(super) fn write(&mut self, desired: &Desired, plan: Plan) -> Result<(), Failure> {
+        tracing::debug!(writes = plan.writes.len(), "writing to the kernel");
+        self.quarantine.add(plan.freed);
+        self.datapath.apply(&plan.writes).map_err(|error| failure(&error))?;
+        let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
+        self.names = Names::new(compile(desired, &self.observed), &kernel);
+        Ok(())
+    }
+
+    /// Attaches the interfaces of the configuration that exist and have no program: at the start, and when one comes back.
+    pub(super) fn attach_missing(&mut self) {
+        let attached: BTreeMap<String, u32> = match self.datapath.attachments() {
+            Ok(all) => all.into_iter().map(|(name, attached)| (name, attached.ifindex)).collect(),
+            Err(error) => return tracing::error!(%error, "could not read which interfaces are attached"),
+        };
+        let mut unattached = BTreeMap::new();
+        for interface in &self.stored.config.interfaces {
+            let Some((index, _)) = self.observed.link(&interface.name) else { continue };
+            if attached.get(&interface.name) == Some(&index) && self.ticks > 0 {
+                continue;
+            }
+            match self.datapath.attach(&interface.name, interface.mode) {
+                Ok(attached) => tracing::info!(interface = interface.name, mode = %attached.mode, "attached"),
+                Err(error) => {
+                    let failure = failure(&error);
+                    tracing::error!(%failure, "an interface could not be attached");
+                    unattached.insert(interface.name.clone(), failure);
+                }
+            }
+        }
+        self.unattached = unattached;
+    }
+
+    /// Puts VIPs on interfaces and takes them off; announces the new ones, and all of them if `again`.
+    pub(super) async fn place_vips(&mut self, again: bool) {
+        let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
+        let added: vips::Placed = moves.add.clone();
+        let placed = vips::perform(&self.network, moves, &self.stored.placed, &self.observed).await;
+        if placed != self.stored.placed {
+            self.stored.placed = placed;
+            if let Err(error) = self.store.save(&self.stored) {
+                tracing::error!(%error, "could not store where the VIPs are");
+            }
+        }
+        let announced = if again { self.announced() } else { added };
+        vips::tell(&announced, &self.observed);
+    }
+
+    /// The VIPs that are announced, where they are, ours or not.
+    fn announced(&self) -> vips::Placed {
+        vips::present(&self.stored.config, &self.observed)
+    }
+
+    /// The configuration that agents were told to import, when it differs from what is stored.
+    pub(super) fn file_differs(&self) -> Option<(&PathBuf, anyhow::Result<Config>)> {
+        let path = self.file.as_ref()?;
+        let config = super::read_file(path);
+        if config.as_ref().is_ok_and(|config| *config == self.stored.config) { None } else { Some((path, config)) }
+    }
+}
+
+/// What the operator reads of a failure of the datapath.
+pub(super) fn failure(error: &datapath::DatapathError) -> Failure {
+    let failure = Failure::failed(error.to_string());
+    match error.hint() {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}

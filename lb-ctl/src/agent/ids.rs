@@ -1,0 +1,109 @@
+//! Numbers in the kernel's tables: which are free, and which may not be given out yet.
+
+use lb_common::service::SlotRange;
+use std::collections::BTreeSet;
+
+/// A table has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for {wanted} more {what}: the limit is {limit}")]
+pub struct Full {
+    /// What there are too many of.
+    pub what: &'static str,
+    /// How many were wanted in one piece.
+    pub wanted: u32,
+    /// How many are possible.
+    pub limit: u32,
+}
+
+/// What nothing in the tables names any more, but a packet on its way, or a connection, still may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Service ids, until a grace period has passed.
+    pub services: BTreeSet<u32>,
+    /// Indices of views, until a grace period has passed.
+    pub views: BTreeSet<u32>,
+    /// Ranges of slots (first, length), until a grace period has passed.
+    pub ranges: BTreeSet<(u32, u32)>,
+    /// Indices of devices, until a grace period has passed.
+    pub devices: BTreeSet<u32>,
+    /// Server ids, until a grace period has passed and a sweep begun after it found no connection that names them.
+    pub servers: BTreeSet<u32>,
+}
+
+impl Quarantine {
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: Self) {
+        self.services.extend(other.services);
+        self.views.extend(other.views);
+        self.ranges.extend(other.ranges);
+        self.devices.extend(other.devices);
+        self.servers.extend(other.servers);
+    }
+
+    /// Whether something waits for no more than a grace period.
+    pub fn waits_for_grace(&self) -> bool {
+        !(self.services.is_empty() && self.views.is_empty() && self.ranges.is_empty() && self.devices.is_empty())
+    }
+
+    /// Frees all that waited for a grace period.
+    pub fn grace_passed(&mut self) {
+        let servers = std::mem::take(&mut self.servers);
+        *self = Self { servers, ..Self::default() };
+    }
+
+    pub(super) fn holds_range(&mut self, range: SlotRange) {
+        if range.len > 0 {
+            self.ranges.insert((range.first, range.len));
+        }
+    }
+}
+
+/// Gives out the lowest numbers that are free, from 1 on.
+#[derive(Debug)]
+pub struct Ids {
+    what: &'static str,
+    limit: u32,
+    busy: BTreeSet<u32>,
+    next: u32,
+}
+
+impl Ids {
+    /// Numbers below `limit` that are not in `busy`.
+    pub fn new(what: &'static str, limit: u32, busy: impl IntoIterator<Item = u32>) -> Self {
+        Self { what, limit, busy: busy.into_iter().collect(), next: 1 }
+    }
+
+    /// The next free number.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if all are busy.
+    pub fn take(&mut self) -> Result<u32, Full> {
+        let free = (self.next..self.limit).find(|id| !self.busy.contains(id));
+        let id = free.ok_or(Full { what: self.what, wanted: 1, limit: self.limit.saturating_sub(1) })?;
+        self.next = id.saturating_add(1);
+        Ok(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_numbers_come_in_order_and_end() {
+        let mut ids = Ids::new("views", 6, [2, 4, 9]);
+        assert_eq!([ids.take(), ids.take(), ids.take()], [Ok(1), Ok(3), Ok(5)]);
+        assert_eq!(ids.take(), Err(Full { what: "views", wanted: 1, limit: 5 }));
+    }
+
+    #[test]
+    fn grace_frees_everything_but_servers() {
+        let mut quarantine = Quarantine { services: [1].into(), servers: [2].into(), ..Quarantine::default() };
+        quarantine.add(Quarantine { ranges: [(1, 8)].into(), ..Quarantine::default() });
+        assert!(quarantine.waits_for_grace());
+        quarantine.grace_passed();
+        assert!(!quarantine.waits_for_grace());
+        assert_eq!(quarantine, Quarantine { servers: [2].into(), ..Quarantine::default() });
+    }
+}

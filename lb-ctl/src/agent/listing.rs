@@ -1,0 +1,117 @@
+//! Services, servers, VIPs and pools, as they are now.
+
+use super::change::users;
+use super::preflight;
+use super::vips;
+use super::writer::Writer;
+use crate::api::{Failure, FailureKind, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
+use crate::config::model::{Method, Pool, Server, Service};
+use crate::datapath::Load;
+use lb_common::address::Address;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+impl Writer {
+    /// Every service with its servers.
+    pub(super) fn services(&self) -> Vec<ServiceInfo> {
+        self.stored.config.services.iter().map(|service| self.service_info(service)).collect()
+    }
+
+    fn service_info(&self, service: &Service) -> ServiceInfo {
+        let pools = service.pools.iter().filter_map(|name| self.stored.config.pools.iter().find(|pool| pool.name == *name));
+        let servers = pools.flat_map(|pool| pool.servers.iter().map(move |server| self.server_info(pool, server, Some(&service.name))));
+        ServiceInfo {
+            name: service.name.clone(),
+            vip: service.vip,
+            port: service.port.clone(),
+            protocol: service.protocol,
+            scheduler: service.scheduler,
+            on_failure: service.on_failure,
+            pools: service.pools.clone(),
+            servers: servers.collect(),
+        }
+    }
+
+    /// The servers of one pool, or of all; connections are those of all services together.
+    pub(super) fn servers(&self, pool: Option<&str>) -> Result<Vec<ServerInfo>, Failure> {
+        let pools = &self.stored.config.pools;
+        if let Some(name) = pool
+            && pools.iter().all(|pool| pool.name != name)
+        {
+            let message = format!("there is no pool {name}");
+            return Err(Failure { message, hint: Some("`lb-ctl pool list` names them".to_owned()), kind: FailureKind::NotFound });
+        }
+        let wanted = pools.iter().filter(|each| pool.is_none_or(|name| each.name == name));
+        Ok(wanted.flat_map(|pool| pool.servers.iter().map(|server| self.server_info(pool, server, None))).collect())
+    }
+
+    fn server_info(&self, pool: &Pool, server: &Server, service: Option<&str>) -> ServerInfo {
+        let load = self.load(pool, server, service);
+        let problem = self.problem_of(pool, server);
+        let drained = self.stored.intent.drained.contains(&(pool.name.clone(), server.name.clone()));
+        let state = match () {
+            () if users(&self.stored.config, &pool.name).is_empty() => ServerSituation::Unused,
+            () if drained => ServerSituation::Draining,
+            () if server.weight == 0 => ServerSituation::NoNew,
+            () if problem.is_some() => ServerSituation::Unreachable,
+            () => ServerSituation::Up,
+        };
+        ServerInfo {
+            pool: pool.name.clone(),
+            name: server.name.clone(),
+            address: server.address,
+            method: server.method,
+            weight: server.weight,
+            state,
+            active: Some(load.active),
+            inactive: Some(load.inactive),
+            problem,
+        }
+    }
+
+    fn problem_of(&self, pool: &Pool, server: &Server) -> Option<String> {
+        if let Err(failure) = preflight::check_server(&self.stored.config, pool, server, &self.observed) {
+            return Some(failure.message);
+        }
+        let way = self.observed.way(server.address.ip)?;
+        let hop = way.gateway.unwrap_or(server.address.ip);
+        way.mac.is_none().then(|| format!("{hop} does not answer on {}", self.observed.link_name(way.ifindex)))
+    }
+
+    /// Connections of a server in one service, or in all. A server of two pools of a service is one in the kernel.
+    fn load(&self, _pool: &Pool, server: &Server, service: Option<&str>) -> Load {
+        let port = if server.method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 };
+        let identity = (Address::from(server.address.ip), port, super::compile::method(server.method));
+        let references = self.names.server_references().into_iter().filter(|(_, owner, listed)| {
+            service.is_none_or(|name| owner.name == name) && (listed.address, listed.port, listed.method) == identity
+        });
+        let loads = references.filter_map(|(reference, ..)| self.sweeper.report.servers.get(&reference));
+        loads.fold(Load::default(), |sum, load| Load { active: sum.active + load.active, inactive: sum.inactive + load.inactive })
+    }
+
+    /// Every VIP that is configured or used.
+    pub(super) fn vips(&self) -> Vec<VipInfo> {
+        let config = &self.stored.config;
+        let used = config.services.iter().map(|service| service.vip);
+        let all: BTreeSet<IpAddr> = used.chain(config.vips.iter().map(|vip| vip.address.0)).collect();
+        let services = |address| config.services.iter().filter(move |service| service.vip == address).map(|s| s.name.clone()).collect();
+        all.into_iter()
+            .map(|address| VipInfo {
+                address,
+                announce: vips::announced(config, address),
+                services: services(address),
+                interface: self.stored.placed.get(&address).cloned(),
+            })
+            .collect()
+    }
+
+    /// Every pool.
+    pub(super) fn pools(&self) -> Vec<PoolInfo> {
+        let info = |pool: &Pool| PoolInfo {
+            name: pool.name.clone(),
+            servers: pool.servers.iter().map(|server| server.name.clone()).collect(),
+            services: users(&self.stored.config, &pool.name),
+        };
+        self.stored.config.pools.iter().map(info).collect()
+    }
+}

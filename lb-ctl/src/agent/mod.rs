@@ -1,0 +1,141 @@
+//! The agent: the one writer that keeps the kernel's tables equal to what the operator asked for.
+//!
+//! Everything that can change anything becomes an event for [`writer`]. What should be in the kernel is compiled from the
+//! configuration and the network as it looks ([`compile`]), compared with what the kernel holds, and written in an order
+//! that no packet can suffer from ([`reconcile`]). Those two are pure.
+
+mod arena;
+mod change;
+pub mod compile;
+mod connections;
+mod converge;
+mod differences;
+pub mod ids;
+mod listing;
+mod lock;
+mod names;
+mod observe;
+pub mod plan;
+mod preflight;
+pub mod reconcile;
+mod samples;
+pub mod state;
+mod status;
+mod sweep;
+pub mod tables;
+mod traffic;
+mod vips;
+mod writer;
+
+use crate::api::server::serve_on;
+use crate::api::{Failure, Reply, Request};
+use crate::api::socket::Bound;
+use crate::command::resolve;
+use crate::config::parse::from_toml_with;
+use crate::datapath::{Datapath, DebugLog, OpenOptions};
+use crate::neighbour::Network;
+use crate::store::{Store, Stored};
+use anyhow::Context;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
+use writer::{Parts, Writer};
+
+/// Requests that may wait for the writer.
+const QUEUE: usize = 64;
+/// Time between two looks at what the programs log.
+const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How an agent is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory on the BPF file system for pins.
+    pub bpffs: PathBuf,
+    /// Directory of the store.
+    pub state_dir: PathBuf,
+    /// The socket of the API.
+    pub socket: PathBuf,
+    /// The group that may use the socket.
+    pub socket_group: Option<String>,
+    /// A configuration for an empty store.
+    pub config: Option<PathBuf>,
+    /// Whether the programs log packets.
+    pub debug_log: bool,
+}
+
+/// A request and where its answer goes.
+type Asked = (Request, oneshot::Sender<Result<Reply, Failure>>);
+
+/// The way to the agent's one writer.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    requests: mpsc::Sender<Asked>,
+}
+
+impl AgentHandle {
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// What the agent answers, or that it is stopping.
+    pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
+        let (sender, answer) = oneshot::channel();
+        let stopping = || Failure::failed("the agent is stopping").with_hint("forwarding goes on; start the agent again");
+        self.requests.send((request, sender)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+}
+
+/// Runs an agent until it is told to stop by SIGTERM or SIGINT. Forwarding goes on after that.
+///
+/// # Errors
+///
+/// It cannot start: another one runs, the programs cannot be loaded, the store or the socket cannot be used.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    // The writer has the main thread, on which the kernel may keep it waiting; the API and netlink have another one.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(supervise(options))
+}
+
+async fn supervise(options: Options) -> anyhow::Result<()> {
+    let store = Store::open(&options.state_dir)?;
+    let _lock = lock::take(&options.state_dir)?;
+    let socket = Bound::new(&options.socket, options.socket_group.as_deref())?;
+    let stored = initial(&store, &options)?;
+    let mut datapath = Datapath::open(&OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log })?;
+    if let Some(log) = datapath.take_log() {
+        tokio::spawn(follow_log(log));
+    }
+    let (network, changes) = Network::open()?;
+    let parts = Parts { datapath, store, stored, network, changes, file: options.config };
+    let mut writer = Writer::start(parts).await?;
+    let (requests, queue) = mpsc::channel(QUEUE);
+    let api = tokio::spawn(serve_on(socket, AgentHandle { requests }));
+    writer.run(queue, api).await
+}
+
+/// Hands what the programs log about packets to the agent's log.
+async fn follow_log(mut log: DebugLog) {
+    let mut ticks = tokio::time::interval(LOG_INTERVAL);
+    loop {
+        ticks.tick().await;
+        log.flush();
+    }
+}
+
+/// What is stored; when nothing ever was, the configuration file, which is stored at once.
+fn initial(store: &Store, options: &Options) -> anyhow::Result<Stored> {
+    if let Some(stored) = store.load()? {
+        return Ok(stored);
+    }
+    let Some(path) = &options.config else { return Ok(Stored::default()) };
+    let stored = Stored { config: read_file(path)?, ..Stored::default() };
+    store.save(&stored)?;
+    tracing::info!(file = %path.display(), "imported the configuration into an empty store");
+    Ok(stored)
+}
+
+fn read_file(path: &std::path::Path) -> anyhow::Result<crate::config::model::Config> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config = from_toml_with(&text, &path.display().to_string(), &resolve::host)?;
+    Ok(config)
+}

@@ -1,0 +1,66 @@
+//! Looks at the host's network, and has the kernel find the MAC addresses that servers need.
+
+use super::state::{Observed, Way};
+use crate::config::model::Config;
+use crate::neighbour::{Link, Neighbours, Network, NetworkError, Route, RouteError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The addresses of all servers.
+pub(super) fn server_addresses(config: &Config) -> BTreeSet<IpAddr> {
+    config.pools.iter().flat_map(|pool| &pool.servers).map(|server| server.address.ip).collect()
+}
+
+/// The host's network, with the way to each of `addresses`.
+///
+/// The kernel is asked to find the MAC addresses that it does not know, and to keep fresh those that are not in `kept`.
+///
+/// # Errors
+///
+/// The kernel does not answer.
+pub(super) async fn observe(
+    network: &Network,
+    addresses: &BTreeSet<IpAddr>,
+    kept: &BTreeSet<(u32, IpAddr)>,
+) -> Result<Observed, NetworkError> {
+    let links = network.links().await?;
+    let neighbours = network.neighbours().await?;
+    let mut ways = BTreeMap::new();
+    for address in addresses {
+        let way = network.route(*address).await.map(|route| way(*address, route, &links, &neighbours));
+        if let Ok(Way { mac, ifindex, gateway, .. }) = &way {
+            let neighbour = (*ifindex, gateway.unwrap_or(*address));
+            if mac.is_none() || !kept.contains(&neighbour) {
+                resolve(network, &links, neighbour).await;
+            }
+        }
+        ways.insert(*address, way);
+    }
+    Ok(Observed { links, addresses: network.addresses().await?, ways })
+}
+
+fn way(address: IpAddr, route: Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
+    let limit = links.get(&route.ifindex).map_or(u16::MAX, |link| link.mtu);
+    Way {
+        ifindex: route.ifindex,
+        gateway: route.gateway,
+        mac: neighbours.get(&(route.ifindex, route.gateway.unwrap_or(address))).copied(),
+        source: route.source,
+        mtu: route.mtu.map_or(limit, |mtu| mtu.min(limit)),
+    }
+}
+
+async fn resolve(network: &Network, links: &BTreeMap<u32, Link>, (ifindex, address): (u32, IpAddr)) {
+    let usable = links.get(&ifindex).is_some_and(|link| link.mac.is_some() && link.running);
+    if usable && let Err(error) = network.resolve(ifindex, address).await {
+        tracing::debug!(%address, %error, "the kernel will not look for a neighbour");
+    }
+}
+
+/// The neighbours (interface and address) that are kept fresh for `observed`.
+pub(super) fn kept_neighbours(observed: &Observed) -> BTreeSet<(u32, IpAddr)> {
+    let known = |(address, way): (&IpAddr, &Result<Way, RouteError>)| {
+        way.as_ref().ok().map(|way| (way.ifindex, way.gateway.unwrap_or(*address)))
+    };
+    observed.ways.iter().filter_map(known).collect()
+}

@@ -1,0 +1,62 @@
+//! The order in which the kernel's tables are changed.
+
+use super::ids::Quarantine;
+use crate::datapath::tables::Write;
+use std::collections::BTreeMap;
+
+/// What to write, in order, and what is free afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The writes.
+    pub writes: Vec<Write>,
+    /// What no table names any more once they are done.
+    pub freed: Quarantine,
+}
+
+/// A stage of a change. They are done in the order given here, each whole before the next begins.
+///
+/// Whatever a table names is written before the entry that names it, and taken away after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Features of the program that the new tables need.
+    FeaturesOn,
+    /// Devices that next hops will name.
+    Devices,
+    /// Hosts that nat servers will name.
+    Hosts,
+    /// Servers that slots will name, next hops, and what makes a server better.
+    Servers,
+    /// Keys that nothing wants: before a view that no longer fits them.
+    DeadKeys,
+    /// Services, one after another: slots, view, the store that swaps it, then the keys that lead to it.
+    Services,
+    /// Services without keys.
+    DeadServices,
+    /// States that take a server out of rotation: the slots that were to take its place are there.
+    Drains,
+    /// Servers that no slot names.
+    Gone,
+    /// Hosts that no server names.
+    DeadHosts,
+    /// Devices that no next hop names.
+    DeadDevices,
+    /// Features that nothing needs any more.
+    FeaturesOff,
+}
+
+/// A plan in the making.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    stages: BTreeMap<Stage, Vec<Write>>,
+    pub(super) freed: Quarantine,
+}
+
+impl Draft {
+    pub(super) fn push(&mut self, stage: Stage, write: Write) {
+        self.stages.entry(stage).or_default().push(write);
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        Plan { writes: self.stages.into_values().flatten().collect(), freed: self.freed }
+    }
+}

@@ -1,0 +1,137 @@
+//! Server ids, and what changes of a server while packets are on their way to it.
+
+use super::devices::Devices;
+use super::services::ServiceIds;
+use crate::agent::ids::{Full, Ids, Quarantine};
+use crate::agent::plan::{Draft, Stage};
+use crate::agent::tables::{self, Tables};
+use crate::datapath::tables::{Kernel, Write};
+use lb_common::address::Address;
+use lb_common::maps::{MAX_NAT_HOSTS, MAX_SERVERS};
+use lb_common::server::{Method, NextHop, Server, ServerRef, ServerState};
+use std::collections::{BTreeMap, BTreeSet};
+use zerocopy::network_endian::U16;
+
+/// The id of each address that nat servers have.
+pub(super) type Hosts = BTreeMap<Address, u32>;
+
+/// What the entries of servers refer to.
+pub(super) struct Places<'a> {
+    pub(super) devices: &'a Devices,
+    pub(super) hosts: &'a Hosts,
+    pub(super) services: &'a ServiceIds,
+}
+
+/// What makes a server the same one: service, address, port, method and host id.
+type Identity = (u32, Address, u16, u8, u32);
+
+const fn identity(server: &Server) -> Identity {
+    (server.service, server.address, server.port.get(), server.method, server.host)
+}
+
+/// Ids of nat hosts. One that connections of a removed server may still name is not given out.
+pub(super) fn hosts(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine, draft: &mut Draft) -> Result<Hosts, Full> {
+    let servers = tables.services.iter().flat_map(|service| &service.servers);
+    let wanted: BTreeSet<Address> = servers.filter(|server| server.method == Method::Nat).map(|server| server.address).collect();
+    let held = quarantine.servers.iter().filter_map(|id| kernel.servers.get(id)).map(|server| server.host);
+    let mut ids = Ids::new("nat hosts", MAX_NAT_HOSTS, kernel.nat_hosts.values().copied().chain(held));
+    let mut hosts = Hosts::new();
+    for address in wanted {
+        let id = match kernel.nat_hosts.get(&address) {
+            Some(id) => *id,
+            None => ids.take()?,
+        };
+        if !kernel.nat_hosts.contains_key(&address) {
+            draft.push(Stage::Hosts, Write::NatHost(address, Some(id)));
+        }
+        hosts.insert(address, id);
+    }
+    for address in kernel.nat_hosts.keys().filter(|address| !hosts.contains_key(address)) {
+        draft.push(Stage::DeadHosts, Write::NatHost(*address, None));
+    }
+    Ok(hosts)
+}
+
+/// Writes servers and gives the reference of each, by service.
+pub(super) fn reconcile(
+    tables: &Tables,
+    kernel: &Kernel,
+    quarantine: &Quarantine,
+    (places, draft): (&Places<'_>, &mut Draft),
+) -> Result<Vec<Vec<ServerRef>>, Full> {
+    let living = kernel.servers.iter().filter(|(id, server)| is_alive(server) && !quarantine.servers.contains(id));
+    let known: BTreeMap<Identity, u32> = living.clone().map(|(id, server)| (identity(server), *id)).collect();
+    let busy = living.map(|(id, _)| *id).chain(quarantine.servers.iter().copied());
+    let mut ids = Ids::new("servers", MAX_SERVERS, busy);
+    let mut kept = BTreeSet::new();
+    let mut all = Vec::new();
+    for (service, id) in tables.services.iter().zip(places.services) {
+        let mut references = Vec::new();
+        for server in &service.servers {
+            let wanted = entry(server, *id, places);
+            let reference = if let Some((id, old)) = known.get(&identity(&wanted)).and_then(|id| Some((*id, kernel.servers.get(id)?))) {
+                change(id, old, &wanted, draft);
+                ServerRef::new(id, old.generation)
+            } else {
+                create(ids.take()?, wanted, kernel, draft)
+            };
+            kept.insert(reference.id());
+            references.push(reference);
+        }
+        all.push(references);
+    }
+    remove(kernel, &kept, draft);
+    Ok(all)
+}
+
+fn is_alive(server: &Server) -> bool {
+    ServerState::from_byte(server.state) != ServerState::Gone
+}
+
+fn entry(server: &tables::Server, service: u32, places: &Places<'_>) -> Server {
+    let next_hop = server.next_hop.and_then(|(ifindex, mac)| Some(NextHop { mac, device: *places.devices.get(&ifindex)? }));
+    Server {
+        next_hop: next_hop.unwrap_or_default(),
+        state: server.state as u8,
+        method: server.method as u8,
+        mtu: server.mtu,
+        port: U16::new(server.port),
+        address: server.address,
+        source: server.source,
+        service,
+        host: if server.method == Method::Nat { places.hosts.get(&server.address).copied().unwrap_or(0) } else { 0 },
+        ..Server::default()
+    }
+}
+
+/// The number after the id's last instance: connections that still name that one find it gone.
+fn create(id: u32, wanted: Server, kernel: &Kernel, draft: &mut Draft) -> ServerRef {
+    let generation = kernel.servers.get(&id).map_or(0, |last| last.generation.wrapping_add(1));
+    draft.push(Stage::Servers, Write::ClearServer(id));
+    draft.push(Stage::Servers, Write::Server(id, Server { generation, ..wanted }));
+    ServerRef::new(id, generation)
+}
+
+fn change(id: u32, old: &Server, wanted: &Server, draft: &mut Draft) {
+    if old.mtu != wanted.mtu {
+        draft.push(Stage::Servers, Write::ServerMtu(id, wanted.mtu));
+    }
+    if old.source != wanted.source {
+        draft.push(Stage::Servers, Write::ServerSource(id, wanted.source));
+    }
+    if old.next_hop != wanted.next_hop {
+        draft.push(Stage::Servers, Write::NextHop(id, wanted.next_hop));
+    }
+    if old.state != wanted.state {
+        let state = ServerState::from_byte(wanted.state);
+        let stage = if state == ServerState::NoNew { Stage::Drains } else { Stage::Servers };
+        draft.push(stage, Write::ServerState(id, state));
+    }
+}
+
+fn remove(kernel: &Kernel, kept: &BTreeSet<u32>, draft: &mut Draft) {
+    for (id, _) in kernel.servers.iter().filter(|(id, server)| is_alive(server) && !kept.contains(id)) {
+        draft.push(Stage::Gone, Write::ServerState(*id, ServerState::Gone));
+        draft.freed.servers.insert(*id);
+    }
+}

@@ -1,0 +1,58 @@
+//! What the agent knows: what the operator wants, and what the host's network looks like.
+
+use crate::config::model::{Config, Intent};
+use crate::neighbour::{Link, LocalAddress, Mac, RouteError};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What the operator wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The configuration.
+    pub config: Config,
+    /// What was ordered on top of it: drains.
+    pub intent: Intent,
+}
+
+/// What the host's network looks like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Interfaces, by index.
+    pub links: BTreeMap<u32, Link>,
+    /// Addresses of the host.
+    pub addresses: Vec<LocalAddress>,
+    /// The way to each server address.
+    pub ways: BTreeMap<IpAddr, Result<Way, RouteError>>,
+}
+
+/// The way to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The interface that packets leave by.
+    pub ifindex: u32,
+    /// The router that they go to first; `None` if the server is on-link.
+    pub gateway: Option<IpAddr>,
+    /// The MAC address of that router or of the server, once it is known.
+    pub mac: Option<Mac>,
+    /// The director's own address on this way: the source of a tunnel.
+    pub source: Option<IpAddr>,
+    /// Largest IP packet.
+    pub mtu: u16,
+}
+
+impl Observed {
+    /// The index and description of the interface called `name`.
+    pub fn link(&self, name: &str) -> Option<(u32, &Link)> {
+        self.links.iter().find(|(_, link)| link.name == name).map(|(index, link)| (*index, link))
+    }
+
+    /// The name of an interface; its number if it is gone.
+    pub fn link_name(&self, ifindex: u32) -> String {
+        self.links.get(&ifindex).map_or_else(|| format!("interface {ifindex}"), |link| link.name.clone())
+    }
+
+    /// The way to `address`, if there is one.
+    pub fn way(&self, address: IpAddr) -> Option<&Way> {
+        self.ways.get(&address)?.as_ref().ok()
+    }
+}

@@ -1,0 +1,134 @@
+//! How the agent, its interfaces and its tables are, and what needs a look.
+
+use super::preflight;
+use super::converge::failure;
+use super::writer::Writer;
+use crate::api::{AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::config::model::{Interface, Method, Mode};
+use crate::datapath::tables::Kernel;
+use crate::datapath::{AttachMode, Attached};
+use lb_common::maps::{MAX_HALF_OPEN, MAX_SERVERS, MAX_SERVICES, MAX_SLOTS};
+use lb_common::server::ServerState;
+
+impl Writer {
+    /// How everything is.
+    pub(super) fn status(&self) -> Result<Status, Failure> {
+        let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
+        let attachments = self.datapath.attachments().map_err(|error| failure(&error))?;
+        let servers = || self.names.tables().services.iter().flat_map(|service| &service.servers);
+        let up = servers().filter(|server| server.effective_weight() > 0 && server.next_hop.is_some());
+        Ok(Status {
+            agent: Some(AgentInfo {
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                since: self.since,
+            }),
+            interfaces: self.interfaces(&attachments),
+            services: count(self.stored.config.services.len()),
+            servers: count(servers().count()),
+            servers_up: count(up.count()),
+            tables: self.table_uses(&kernel),
+            warnings: self.warnings(&attachments),
+        })
+    }
+
+    /// The configured interfaces, then those that have the program all the same.
+    fn interfaces(&self, attachments: &[(String, Attached)]) -> Vec<InterfaceStatus> {
+        let configured = &self.stored.config.interfaces;
+        let others = attachments.iter().filter(|(name, _)| configured.iter().all(|interface| interface.name != *name));
+        let others = others.map(|(name, _)| Interface { name: name.clone(), mode: Mode::Auto });
+        configured.iter().cloned().chain(others).map(|interface| self.describe(&interface, attachments)).collect()
+    }
+
+    pub(super) fn interface_status(&self, interface: &Interface) -> Result<InterfaceStatus, Failure> {
+        let attachments = self.datapath.attachments().map_err(|error| failure(&error))?;
+        Ok(self.describe(interface, &attachments))
+    }
+
+    fn describe(&self, interface: &Interface, attachments: &[(String, Attached)]) -> InterfaceStatus {
+        let ifindex = self.observed.link(&interface.name).map(|(index, _)| index);
+        let attached = attachments.iter().find(|(name, _)| *name == interface.name).map(|(_, attached)| match attached.mode {
+            AttachMode::Native => AttachedMode::Native,
+            AttachMode::Generic => AttachedMode::Generic,
+        });
+        let state = match (ifindex, attached) {
+            (None, _) => InterfaceState::Missing,
+            (Some(_), None) => InterfaceState::Detached,
+            (Some(_), Some(_)) => InterfaceState::Attached,
+        };
+        InterfaceStatus { name: interface.name.clone(), ifindex, mode: interface.mode, state, attached }
+    }
+
+    fn table_uses(&self, kernel: &Kernel) -> Vec<TableUse> {
+        let report = &self.sweeper.report;
+        let slots: u64 = kernel.views.values().map(|view| u64::from(view.slots.len)).sum();
+        let living = kernel.servers.values().filter(|server| ServerState::from_byte(server.state) != ServerState::Gone);
+        let row = |table: &str, used, limit: u32| TableUse { table: table.to_owned(), used, limit: u64::from(limit) };
+        vec![
+            row("connections", report.total, report.limit),
+            row("half-open", report.half_open, MAX_HALF_OPEN),
+            row("services", count(kernel.services.len()), MAX_SERVICES - 1),
+            row("servers", count(living.count()), MAX_SERVERS - 1),
+            row("slots", slots, MAX_SLOTS - 1),
+        ]
+    }
+
+    fn warnings(&self, attachments: &[(String, Attached)]) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = self.problem.iter().map(warning).collect();
+        warnings.extend(self.unattached.values().map(warning));
+        for (name, _) in attachments.iter().filter(|(name, _)| self.stored.config.interfaces.iter().all(|i| i.name != *name)) {
+            warnings.push(Warning {
+                message: format!("{name} has the program, but is not in the configuration"),
+                hint: Some(format!("`lb-ctl attach {name}` records it, `lb-ctl detach {name}` takes it off")),
+            });
+        }
+        warnings.extend(self.server_warnings());
+        warnings.extend(self.file_warning());
+        warnings
+    }
+
+    fn server_warnings(&self) -> Vec<Warning> {
+        let config = &self.stored.config;
+        let servers = || config.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
+        let mut warnings: Vec<Warning> = servers()
+            .filter_map(|(pool, server)| preflight::check_server(config, pool, server, &self.observed).err())
+            .map(|failure| warning(&failure))
+            .collect();
+        for (pool, server) in servers() {
+            if self.observed.way(server.address.ip).is_some_and(|way| way.mac.is_none()) {
+                warnings.push(Warning {
+                    message: format!("{}/{} at {}: its next hop does not answer", pool.name, server.name, server.address.ip),
+                    hint: Some("is it up, and on this segment?".to_owned()),
+                });
+            }
+        }
+        if servers().any(|(_, server)| server.method == Method::Ipip) && !forwards() {
+            warnings.push(Warning {
+                message: "the host does not forward IPv4: packets too big for a tunnel cannot be fragmented".to_owned(),
+                hint: Some("`sysctl net.ipv4.ip_forward=1`".to_owned()),
+            });
+        }
+        warnings
+    }
+
+    fn file_warning(&self) -> Option<Warning> {
+        let (path, config) = self.file_differs()?;
+        let (message, hint) = match config {
+            Ok(_) => (format!("the configuration in force differs from {}", path.display()), "`lb-ctl diff` shows how, `lb-ctl apply` takes it over"),
+            Err(error) => (format!("{error:#}"), "the configuration in force is the stored one"),
+        };
+        Some(Warning { message, hint: Some(hint.to_owned()) })
+    }
+}
+
+fn forwards() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() != "0")
+}
+
+fn warning(failure: &Failure) -> Warning {
+    Warning { message: failure.message.clone(), hint: failure.hint.clone() }
+}
+
+pub(super) fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,48 @@
+//! The sweep: forgets idle connections, counts the others, and frees what only they kept.
+
+use super::writer::Writer;
+use crate::datapath::{self, SweepReport};
+use std::time::{Duration, Instant};
+
+/// A sweep may take one part in this many of a processor's time.
+const SHARE: u32 = 20;
+
+/// When to sweep, and what the last sweep found.
+#[derive(Debug, Default)]
+pub(super) struct Sweeper {
+    pub(super) report: SweepReport,
+    next: Option<Instant>,
+}
+
+impl Writer {
+    /// Ends the quarantine of what waited for a grace period; then sweeps, if it is time.
+    pub(super) fn sweep(&mut self) {
+        let waiting = self.quarantine.servers.clone();
+        if (self.quarantine.waits_for_grace() || !waiting.is_empty()) && !self.pass_grace() {
+            return;
+        }
+        let began = Instant::now();
+        if self.sweeper.next.is_some_and(|next| began < next) {
+            return;
+        }
+        match datapath::now_ms().and_then(|now| self.datapath.sweep(now)) {
+            Ok(report) => {
+                self.quarantine.servers.retain(|id| !waiting.contains(id) || report.named.contains_key(id));
+                self.sweeper.report = report;
+            }
+            Err(error) => tracing::error!(%error, "could not sweep the connections"),
+        }
+        self.sweeper.next = Some(began + (began.elapsed() * SHARE).min(Duration::from_secs(60)));
+    }
+
+    fn pass_grace(&mut self) -> bool {
+        match datapath::grace() {
+            Ok(()) => self.quarantine.grace_passed(),
+            Err(error) => {
+                tracing::error!(%error, "could not wait for packets under way");
+                return false;
+            }
+        }
+        true
+    }
+}

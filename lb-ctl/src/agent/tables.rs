@@ -1,0 +1,87 @@
+//! The tables that the kernel should hold, without any kernel id: services and servers by what they are.
+
+use crate::neighbour::Mac;
+use lb_common::address::Address;
+use lb_common::scheduler::Scheduler;
+use lb_common::server::{Method, ServerState};
+use lb_common::service::{ServiceKey, Timeouts};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that the kernel should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// `SETTING_*` bits.
+    pub flags: u32,
+    /// One decision in this many is sampled; 0 is none.
+    pub sample_period: u32,
+    /// Answers per second and CPU.
+    pub answers_per_second: u32,
+    /// Interfaces that packets may leave by, by index in the kernel.
+    pub devices: BTreeMap<u32, Device>,
+    /// Services, in the order of the configuration.
+    pub services: Vec<Service>,
+}
+
+/// An interface that packets may leave by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Largest IP packet.
+    pub mtu: u16,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The keys that lead to it: all of one address and protocol.
+    pub keys: BTreeSet<ServiceKey>,
+    /// The VIP.
+    pub address: Address,
+    /// The port if it has exactly one, else 0.
+    pub port: u16,
+    /// TCP or UDP.
+    pub protocol: u8,
+    /// Who chooses.
+    pub scheduler: Scheduler,
+    /// `FLAG_*` bits of the view.
+    pub flags: u8,
+    /// Idle times.
+    pub timeouts: Timeouts,
+    /// Its servers in the order of its pools, each address, port and method once.
+    pub servers: Vec<Server>,
+}
+
+/// A server of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its pool.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: Address,
+    /// nat: its port, or 0 to keep the client's.
+    pub port: u16,
+    /// How packets reach it.
+    pub method: Method,
+    /// Its share of new connections.
+    pub weight: u32,
+    /// What it may be given.
+    pub state: ServerState,
+    /// Interface and MAC address that packets to it go by, once they are known.
+    pub next_hop: Option<(u32, Mac)>,
+    /// Largest IP packet on the way.
+    pub mtu: u16,
+    /// ipip: source of the outer header.
+    pub source: Address,
+}
+
+impl Server {
+    /// Its weight for new connections: 0 while it takes none.
+    pub const fn effective_weight(&self) -> u32 {
+        if matches!(self.state, ServerState::Up) { self.weight } else { 0 }
+    }
+}

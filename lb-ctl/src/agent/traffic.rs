@@ -1,0 +1,48 @@
+//! The counters, by name.
+
+use super::converge::failure;
+use super::writer::Writer;
+use crate::api::{Failure, ReasonCount, ServerTraffic, ServiceTraffic, Stats};
+use crate::datapath::{self, Result};
+use lb_common::counters::Traffic;
+
+impl Writer {
+    /// The counters.
+    pub(super) fn stats(&self) -> Result<Stats, Failure> {
+        self.read_stats().map_err(|error| failure(&error))
+    }
+
+    fn read_stats(&self) -> Result<Stats> {
+        let services = self.names.service_ids();
+        let servers = self.names.server_references();
+        let of_services = self.datapath.service_traffic(&services.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
+        let of_servers = self.datapath.server_traffic(&servers.iter().map(|(reference, ..)| reference.id()).collect::<Vec<_>>())?;
+        let counted = self.datapath.reasons()?.into_iter().filter(|(.., count)| count.packets != 0);
+        Ok(Stats {
+            time_ms: u64::from(datapath::now_ms()?),
+            reasons: counted.map(|(reason, answered, count)| ReasonCount::new(reason, answered, count)).collect(),
+            services: services
+                .into_iter()
+                .map(|(id, service)| service_traffic(&service.name, of_services.get(&id).copied().unwrap_or_default()))
+                .collect(),
+            servers: servers
+                .into_iter()
+                .map(|(reference, service, server)| {
+                    let traffic = of_servers.get(&reference.id()).copied().unwrap_or_default();
+                    server_traffic((&service.name, &server.pool, &server.name), traffic)
+                })
+                .collect(),
+        })
+    }
+}
+
+fn service_traffic(service: &str, traffic: Traffic) -> ServiceTraffic {
+    let Traffic { connections, in_packets, in_bytes, out_packets, out_bytes } = traffic;
+    ServiceTraffic { service: service.to_owned(), connections, in_packets, in_bytes, out_packets, out_bytes }
+}
+
+fn server_traffic((service, pool, server): (&str, &str, &str), traffic: Traffic) -> ServerTraffic {
+    let Traffic { connections, in_packets, in_bytes, out_packets, out_bytes } = traffic;
+    let (service, pool, server) = (service.to_owned(), pool.to_owned(), server.to_owned());
+    ServerTraffic { service, pool, server, connections, in_packets, in_bytes, out_packets, out_bytes }
+}

@@ -1,0 +1,224 @@
+//! The loop of the one writer: events in, changes of the kernel out.
+
+use super::Asked;
+use super::ids::Quarantine;
+use super::names::Names;
+use super::observe::{kept_neighbours, observe, server_addresses};
+use super::samples::Sampling;
+use super::state::Observed;
+use super::sweep::Sweeper;
+use crate::api::{Failure, Reply, Request};
+use crate::datapath::{self, Datapath};
+use crate::neighbour::{Changes, Network};
+use crate::store::{Store, Stored};
+use anyhow::Context;
+use lb_common::server::ServerState;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+/// Time between two looks at what has no event of its own.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two looks at the network, should a notice of a change have been lost.
+const TICKS_PER_LOOK: u32 = 5;
+/// Changes of the network that come within this time are looked at together.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long a change waits for the MAC addresses of new servers.
+const RESOLVE: Duration = Duration::from_millis(500);
+
+/// What the writer is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) datapath: Datapath,
+    pub(super) store: Store,
+    pub(super) stored: Stored,
+    pub(super) network: Network,
+    pub(super) changes: Changes,
+    /// The file that an empty store is filled from.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// The one writer.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) datapath: Datapath,
+    pub(super) store: Store,
+    pub(super) stored: Stored,
+    pub(super) network: Network,
+    pub(super) changes: Changes,
+    pub(super) file: Option<PathBuf>,
+    pub(super) since: u64,
+    pub(super) observed: Observed,
+    pub(super) kept: BTreeSet<(u32, IpAddr)>,
+    pub(super) quarantine: Quarantine,
+    pub(super) names: Names,
+    pub(super) sweeper: Sweeper,
+    pub(super) sampling: Sampling,
+    /// Why an interface of the configuration has no program.
+    pub(super) unattached: BTreeMap<String, Failure>,
+    /// Why the kernel's tables are not what they should be.
+    pub(super) problem: Option<Failure>,
+    pub(super) ticks: u32,
+}
+
+impl Writer {
+    /// Takes over what the kernel holds, and makes it equal to what is stored.
+    pub(super) async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { datapath, store, stored, network, changes, file } = parts;
+        // What the last agent took out of use may still be in the hands of a packet, or of a connection.
+        datapath::grace()?;
+        let kernel = datapath.snapshot()?;
+        let gone = |state| ServerState::from_byte(state) == ServerState::Gone;
+        let servers = kernel.servers.iter().filter(|(_, server)| gone(server.state)).map(|(id, _)| *id).collect();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let mut writer = Self {
+            sampling: Sampling::new(datapath.events()?),
+            datapath,
+            store,
+            stored,
+            network,
+            changes,
+            file,
+            since,
+            observed: Observed::default(),
+            kept: BTreeSet::new(),
+            quarantine: Quarantine { servers, ..Quarantine::default() },
+            names: Names::default(),
+            sweeper: Sweeper::default(),
+            unattached: BTreeMap::new(),
+            problem: None,
+            ticks: 0,
+        };
+        let addresses = server_addresses(&writer.stored.config);
+        writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
+        writer.converge();
+        writer.attach_missing();
+        writer.place_vips(true).await;
+        Ok(writer)
+    }
+
+    /// Handles events until a signal ends the agent, or its API ends.
+    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Asked>, mut api: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+        let mut terminated = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+        let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tracing::info!(pid = std::process::id(), services = self.stored.config.services.len(), "the agent is running");
+        loop {
+            let samples_due = self.sampling.due();
+            tokio::select! {
+                Some((request, answer)) = queue.recv() => self.handle(request, answer).await,
+                Ok(()) = self.changes.changed() => self.network_changed().await,
+                _ = tick.tick() => self.tick().await,
+                () = samples_due => self.sampling.deliver(&self.names),
+                ended = &mut api => return ended.context("the API ended")?,
+                _ = terminated.recv() => break,
+                _ = interrupted.recv() => break,
+            }
+        }
+        tracing::info!("the agent stops; forwarding goes on");
+        api.abort();
+        api.await.ok();
+        Ok(())
+    }
+
+    async fn handle(&mut self, request: Request, answer: tokio::sync::oneshot::Sender<Result<Reply, Failure>>) {
+        if let Request::Samples(wanted) = request {
+            self.sampling.ask(wanted, answer);
+            self.converge();
+            return;
+        }
+        let reply = self.answer(request).await;
+        if let Err(failure) = &reply {
+            tracing::info!(%failure, "a request was refused");
+        }
+        // Whoever asked may have gone away meanwhile.
+        answer.send(reply).ok();
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
+        match request {
+            Request::Change(change) => self.change(&change).await.map(Reply::Changed),
+            Request::Status => self.status().map(|status| Reply::Status(Box::new(status))),
+            Request::Services => Ok(Reply::Services(self.services())),
+            Request::Servers { pool } => self.servers(pool.as_deref()).map(Reply::Servers),
+            Request::Vips => Ok(Reply::Vips(self.vips())),
+            Request::Pools => Ok(Reply::Pools(self.pools())),
+            Request::Stats => self.stats().map(Reply::Stats),
+            Request::Connections(filter) => self.connections(&filter).map(Reply::Connections),
+            Request::Config => Ok(Reply::Config(self.stored.config.clone())),
+            Request::Diff(Some(config)) => Ok(Reply::Diff(crate::config::diff::diff(&self.stored.config, &config))),
+            Request::Diff(None) => self.kernel_differences().map(Reply::Diff),
+            Request::Samples(_) => Err(Failure::failed("samples are collected elsewhere")),
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.sweep();
+        if self.sampling.stop_if_unused() {
+            self.converge();
+        }
+        if self.ticks.is_multiple_of(TICKS_PER_LOOK) || self.problem.is_some() {
+            self.follow_network().await;
+        }
+    }
+
+    async fn network_changed(&mut self) {
+        sleep(GATHER).await;
+        self.changes.mark_unchanged();
+        self.follow_network().await;
+    }
+
+    /// Looks at the network and follows what changed.
+    async fn follow_network(&mut self) {
+        let addresses = server_addresses(&self.stored.config);
+        let observed = match observe(&self.network, &addresses, &self.kept).await {
+            Ok(observed) => observed,
+            Err(error) => return tracing::warn!(%error, "could not look at the network"),
+        };
+        if observed == self.observed && self.problem.is_none() {
+            return;
+        }
+        let came_up = |(index, link): (&u32, &crate::neighbour::Link)| {
+            link.running && self.observed.links.get(index).is_none_or(|before| !before.running || before.mac != link.mac)
+        };
+        let links_up = observed.links.iter().any(came_up);
+        self.observe_as(observed).await;
+        self.converge();
+        self.attach_missing();
+        self.place_vips(links_up).await;
+    }
+
+    /// Makes `observed` what is known, and lets go of neighbours that no server needs any more.
+    pub(super) async fn observe_as(&mut self, observed: Observed) {
+        let kept = kept_neighbours(&observed);
+        for (ifindex, address) in self.kept.difference(&kept) {
+            self.network.release(*ifindex, *address).await.ok();
+        }
+        self.kept = kept;
+        self.observed = observed;
+    }
+
+    /// Looks at the network with the ways to `addresses`; waits a little for MAC addresses that were not known before.
+    pub(super) async fn look(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<Observed, Failure> {
+        let failed = |error: crate::neighbour::NetworkError| Failure::failed(error.to_string());
+        let deadline = Instant::now() + RESOLVE;
+        loop {
+            self.changes.mark_unchanged();
+            let observed = observe(&self.network, addresses, &self.kept).await.map_err(failed)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let news = |address: &&IpAddr| !self.observed.ways.contains_key(address);
+            let missing = |address: &IpAddr| observed.way(*address).is_some_and(|way| way.mac.is_none());
+            if left.is_zero() || !addresses.iter().filter(news).any(missing) {
+                return Ok(observed);
+            }
+            timeout(left, self.changes.changed()).await.ok();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The client of the API: one connection per request.
+
+use super::{
+    Change, Changed, ConnectionFilter, Connections, Failure, PoolInfo, Sample, SampleRequest, ServerInfo,
+    ServiceInfo, Stats, Status, VipInfo,
+};
+use crate::config::diff::Difference;
+use crate::config::model::Config;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+
+/// A little longer than the agent's own limit, so that its answer comes first.
+const TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Speaks to the agent.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the agent that answers on `socket`.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+
+    /// The path of the socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Whether an agent answers; connecting is enough to know.
+    ///
+    /// # Errors
+    /// The socket is there, but may not be used by this user.
+    pub async fn is_agent_there(&self) -> Result<bool, Failure> {
+        match UnixStream::connect(&self.socket).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                Ok(false)
+            }
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
+    /// Changes the configuration.
+    ///
+    /// # Errors
+    /// The agent refuses, fails, or cannot be reached; the same for all that follow.
+    pub async fn change(&self, change: &Change) -> Result<Changed, Failure> {
+        self.send(Method::POST, "/v1/changes", change).await
+    }
+
+    /// How the agent and its interfaces are.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn status(&self) -> Result<Status, Failure> {
+        self.get("/v1/status").await
+    }
+
+    /// Every service with its servers.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn services(&self) -> Result<Vec<ServiceInfo>, Failure> {
+        self.get("/v1/services").await
+    }
+
+    /// The servers of `pool`, or of all.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn servers(&self, pool: Option<&str>) -> Result<Vec<ServerInfo>, Failure> {
+        self.query("/v1/servers", [("pool", pool)]).await
+    }
+
+    /// Every VIP.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn vips(&self) -> Result<Vec<VipInfo>, Failure> {
+        self.get("/v1/vips").await
+    }
+
+    /// Every pool.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn pools(&self) -> Result<Vec<PoolInfo>, Failure> {
+        self.get("/v1/pools").await
+    }
+
+    /// The counters.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn stats(&self) -> Result<Stats, Failure> {
+        self.get("/v1/stats").await
+    }
+
+    /// Sampled decisions.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn samples(&self, request: SampleRequest) -> Result<Vec<Sample>, Failure> {
+        self.query("/v1/samples", request).await
+    }
+
+    /// Connections that match.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn connections(&self, filter: &ConnectionFilter) -> Result<Connections, Failure> {
+        self.query("/v1/connections", filter).await
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn config(&self) -> Result<Config, Failure> {
+        self.get("/v1/config").await
+    }
+
+    /// What applying `config` would change; without one, what the kernel has that the store has not.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn diff(&self, config: Option<&Config>) -> Result<Vec<Difference>, Failure> {
+        match config {
+            Some(config) => self.send(Method::POST, "/v1/diff", config).await,
+            None => self.get("/v1/diff").await,
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.request(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn query<T: DeserializeOwned>(&self, path: &str, query: impl Serialize) -> Result<T, Failure> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| self.broken(&error))?;
+        self.get(&format!("{path}?{query}")).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(&error))?;
+        self.request(method, path, body.into()).await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "lb")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| self.broken(&error))?;
+        let answer = tokio::time::timeout(TIMEOUT, self.exchange(request)).await;
+        let (is_success, body) = answer.map_err(|_| self.too_late())??;
+        if is_success {
+            return serde_json::from_slice(&body).map_err(|error| self.broken(&error));
+        }
+        Err(serde_json::from_slice(&body).unwrap_or_else(|_| self.broken(&String::from_utf8_lossy(&body))))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(bool, Bytes), Failure> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
+        let driver = tokio::spawn(connection);
+        let response: Response<Incoming> =
+            sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+        let is_success = response.status().is_success();
+        let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?;
+        driver.abort();
+        Ok((is_success, body.to_bytes()))
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Failure {
+        let path = self.socket.display();
+        let starts = "`lb-ctl attach eth0` starts one";
+        let known = [
+            (ErrorKind::NotFound, "no such file", starts),
+            (ErrorKind::ConnectionRefused, "nobody answers", starts),
+            (ErrorKind::PermissionDenied, "permission denied", "root and the group of the socket may use it"),
+        ];
+        let known = known.into_iter().find(|(kind, ..)| *kind == error.kind());
+        let (fact, hint) = match known {
+            Some((_, fact, hint)) => (fact.to_owned(), hint),
+            None => (error.to_string(), "`--socket` or LB_SOCKET name another socket"),
+        };
+        Failure::failed(format!("cannot reach the agent at {path}: {fact}")).with_hint(hint)
+    }
+
+    fn broken(&self, error: &impl ToString) -> Failure {
+        Failure::failed(format!(
+            "cannot talk to the agent at {}: {}",
+            self.socket.display(),
+            error.to_string()
+        ))
+    }
+
+    fn too_late(&self) -> Failure {
+        Failure::failed(format!("no answer from the agent at {} within {TIMEOUT:?}", self.socket.display()))
+    }
+}

@@ -1,0 +1,136 @@
+//! The server of the API: HTTP/JSON on a UNIX socket.
+
+use super::socket::Bound;
+use super::{Change, ConnectionFilter, Failure, FailureKind, Reply, Request, SampleRequest};
+use crate::agent::AgentHandle;
+use crate::config::model::Config;
+use anyhow::{Context, Result};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use std::time::Duration;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// Largest body of a request in bytes: a configuration of as many servers as the tables hold fits.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+/// Longest time for one request, from its headers to the answer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Answers requests on `socket` until it is dropped.
+///
+/// # Errors
+/// The socket breaks.
+pub async fn serve_on(mut socket: Bound, handle: AgentHandle) -> Result<()> {
+    let listener = socket.listener()?;
+    axum::serve(listener, router(handle)).await.context("cannot answer requests")
+}
+
+fn router(handle: AgentHandle) -> Router {
+    Router::new()
+        .route("/v1/status", get(|state: Agent| ask(state, Request::Status)))
+        .route("/v1/services", get(|state: Agent| ask(state, Request::Services)))
+        .route("/v1/servers", get(servers))
+        .route("/v1/vips", get(|state: Agent| ask(state, Request::Vips)))
+        .route("/v1/pools", get(|state: Agent| ask(state, Request::Pools)))
+        .route("/v1/stats", get(|state: Agent| ask(state, Request::Stats)))
+        .route("/v1/samples", get(samples))
+        .route("/v1/connections", get(connections))
+        .route("/v1/config", get(|state: Agent| ask(state, Request::Config)).put(put_config))
+        .route("/v1/diff", get(|state: Agent| ask(state, Request::Diff(None))).post(post_diff))
+        .route("/v1/changes", post(post_change))
+        .fallback(async || refuse(FailureKind::NotFound, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            refuse(FailureKind::Usage, "this path does not take that method")
+        })
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(handle)
+}
+
+type Agent = State<AgentHandle>;
+type Answer = Result<Json<Reply>, Failure>;
+
+async fn ask(State(agent): Agent, request: Request) -> Answer {
+    agent.request(request).await.map(Json)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolQuery {
+    pool: Option<String>,
+}
+
+async fn servers(agent: Agent, query: Result<Query<PoolQuery>, QueryRejection>) -> Answer {
+    let Query(PoolQuery { pool }) = query?;
+    ask(agent, Request::Servers { pool }).await
+}
+
+async fn samples(agent: Agent, query: Result<Query<SampleRequest>, QueryRejection>) -> Answer {
+    let Query(request) = query?;
+    ask(agent, Request::Samples(request)).await
+}
+
+async fn connections(agent: Agent, query: Result<Query<ConnectionFilter>, QueryRejection>) -> Answer {
+    let Query(filter) = query?;
+    ask(agent, Request::Connections(filter)).await
+}
+
+async fn post_change(agent: Agent, body: Result<Json<Change>, JsonRejection>) -> Answer {
+    let Json(change) = body?;
+    ask(agent, Request::Change(change)).await
+}
+
+async fn post_diff(agent: Agent, body: Result<Json<Config>, JsonRejection>) -> Answer {
+    let Json(config) = body?;
+    ask(agent, Request::Diff(Some(config))).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApplyQuery {
+    #[serde(default)]
+    allow_empty: bool,
+}
+
+async fn put_config(
+    agent: Agent,
+    query: Result<Query<ApplyQuery>, QueryRejection>,
+    body: Result<Json<Config>, JsonRejection>,
+) -> Answer {
+    let (Query(ApplyQuery { allow_empty }), Json(config)) = (query?, body?);
+    ask(agent, Request::Change(Change::Apply { config, allow_empty })).await
+}
+
+fn refuse(kind: FailureKind, message: &str) -> Failure {
+    Failure { message: message.to_owned(), hint: None, kind }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::usage(format!("cannot read the request: {}", rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::usage(format!("cannot read the request: {}", rejection.body_text()))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self.kind {
+            FailureKind::Usage => StatusCode::BAD_REQUEST,
+            FailureKind::NotFound => StatusCode::NOT_FOUND,
+            FailureKind::Conflict => StatusCode::CONFLICT,
+            FailureKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(self)).into_response()
+    }
+}

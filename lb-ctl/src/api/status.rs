@@ -1,0 +1,241 @@
+//! Answers that describe: the agent, interfaces, services, servers, VIPs, pools.
+
+use super::ReasonCount;
+use crate::config::diff::Difference;
+use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler, ServerAddress};
+use crate::datapath::AttachMode;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What a change came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What differs from before; empty when it was so already.
+    pub differences: Vec<Difference>,
+    /// Sentences for the operator: which services a pool's change touches, what was found on the way.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// After an attach, how the interface is attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<InterfaceStatus>,
+}
+
+/// How the agent and its interfaces are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent; `None` when nobody supervises the programs.
+    pub agent: Option<AgentInfo>,
+    /// Interfaces, configured or attached.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Number of services.
+    pub services: u64,
+    /// Number of servers, each counted once per service that uses it.
+    pub servers: u64,
+    /// How many of those take new connections.
+    pub servers_up: u64,
+    /// Use and limit of each table.
+    pub tables: Vec<TableUse>,
+    /// What needs a look.
+    pub warnings: Vec<Warning>,
+}
+
+/// The agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// When it started, in seconds since 1970 (UTC).
+    pub since: u64,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index, when it exists.
+    pub ifindex: Option<u32>,
+    /// The mode that was asked for.
+    pub mode: Mode,
+    /// How it is.
+    pub state: InterfaceState,
+    /// How it is attached, when it is.
+    pub attached: Option<AttachedMode>,
+}
+
+/// How an attached interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InterfaceState {
+    /// The program sees its packets.
+    Attached,
+    /// It exists, but the program is not attached.
+    Detached,
+    /// There is no such interface.
+    Missing,
+}
+
+/// How the kernel runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttachedMode {
+    /// In the driver.
+    Native,
+    /// In the network stack.
+    Generic,
+}
+
+impl From<AttachMode> for AttachedMode {
+    fn from(mode: AttachMode) -> Self {
+        match mode {
+            AttachMode::Native => Self::Native,
+            AttachMode::Generic => Self::Generic,
+        }
+    }
+}
+
+/// Use and limit of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableUse {
+    /// What it holds: `connections`, `services`, `servers`, `slots`.
+    pub table: String,
+    /// Entries in use.
+    pub used: u64,
+    /// Entries possible.
+    pub limit: u64,
+}
+
+/// Something that needs a look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What is wrong, and with what.
+    pub message: String,
+    /// What can be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A service and its servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// The VIP.
+    pub vip: IpAddr,
+    /// The ports.
+    pub port: Ports,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The scheduler.
+    pub scheduler: Scheduler,
+    /// What a client gets that cannot be served.
+    #[serde(rename = "on-failure")]
+    pub on_failure: OnFailure,
+    /// The pools, in order.
+    pub pools: Vec<String>,
+    /// Its servers, in the order of the pools.
+    pub servers: Vec<ServerInfo>,
+}
+
+/// A server, as one service uses it, or as its pool names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Its pool.
+    pub pool: String,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: ServerAddress,
+    /// The forwarding method.
+    pub method: Method,
+    /// The weight.
+    pub weight: u16,
+    /// What it may be given.
+    pub state: ServerSituation,
+    /// Open connections; `None` where they are not counted.
+    pub active: Option<u64>,
+    /// Connections that are closing or only half open; `None` where they are not counted.
+    pub inactive: Option<u64>,
+    /// Why it cannot be forwarded to, when it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What a server may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerSituation {
+    /// New and known connections.
+    Up,
+    /// Its weight is 0: known connections only.
+    NoNew,
+    /// The operator took it out of rotation: known connections only.
+    Draining,
+    /// The way to it is not known: nothing.
+    Unreachable,
+    /// No service uses its pool.
+    Unused,
+}
+
+impl ServerSituation {
+    /// The word for it in listings and in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::NoNew => "no-new",
+            Self::Draining => "draining",
+            Self::Unreachable => "unreachable",
+            Self::Unused => "unused",
+        }
+    }
+}
+
+/// A VIP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VipInfo {
+    /// The address.
+    pub address: IpAddr,
+    /// How it is announced.
+    pub announce: Announce,
+    /// Services that use it.
+    pub services: Vec<String>,
+    /// The interface that the agent put it on.
+    pub interface: Option<String>,
+}
+
+/// The decapsulation program of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecapStatus {
+    /// Interfaces that it is attached to.
+    pub interfaces: Vec<DecapInterface>,
+    /// VIPs whose packets it takes out of their tunnels.
+    pub vips: Vec<IpAddr>,
+    /// Addresses of this host that a tunnel may end at.
+    pub addresses: Vec<IpAddr>,
+    /// Per reason, those that are not zero.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// An interface of the decapsulation program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecapInterface {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// How it is attached.
+    pub attached: AttachedMode,
+}
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolInfo {
+    /// Its name.
+    pub name: String,
+    /// Names of its servers.
+    pub servers: Vec<String>,
+    /// Services that use it.
+    pub services: Vec<String>,
+}

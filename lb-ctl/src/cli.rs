@@ -1,0 +1,104 @@
+//! The command line: what can be typed. What it does is in [`crate::command`].
+
+use crate::command::{
+    agent, apply, attach, completions, connections, decap, detach, diff, export, pool, server, service,
+    stats, vip,
+};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Layer-4 load balancer that forwards in the kernel, by XDP
+#[derive(Debug, Parser)]
+#[command(name = "lb-ctl", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Print JSON, with stable field names
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Socket of the agent
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "LB_SOCKET",
+        hide_env_values = true,
+        default_value = "/run/lb/agent.sock"
+    )]
+    pub socket: PathBuf,
+    /// Directory for pinned programs and maps, on a BPF file system
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "LB_BPFFS",
+        hide_env_values = true,
+        default_value = "/sys/fs/bpf/lb"
+    )]
+    pub bpffs: PathBuf,
+    /// Directory of the stored configuration
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "LB_STATE_DIR",
+        hide_env_values = true,
+        default_value = "/var/lib/lb"
+    )]
+    pub state_dir: PathBuf,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Attach to an interface; starts an agent if none runs
+    Attach(attach::Arguments),
+    /// Stop forwarding on an interface
+    Detach(detach::Arguments),
+    /// Run the agent in this process
+    Agent(agent::Arguments),
+    /// Addresses that clients connect to
+    #[command(subcommand)]
+    Vip(vip::Command),
+    /// Services: VIP, port and protocol
+    #[command(subcommand)]
+    Service(service::Command),
+    /// Servers of a pool
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Pools of servers
+    #[command(subcommand)]
+    Pool(pool::Command),
+    /// Tunnel end on a server
+    #[command(subcommand)]
+    Decap(decap::Command),
+    /// Show how the agent and its interfaces are
+    Status,
+    /// Show every service with its servers
+    List,
+    /// Show counters
+    Stats(stats::Arguments),
+    /// Show connections
+    Connections(connections::Arguments),
+    /// Replace the configuration by that of a file
+    Apply(apply::Arguments),
+    /// Show what a file would change
+    Diff(diff::Arguments),
+    /// Print the configuration
+    Export(export::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! `lb-ctl apply`.
+
+use super::{change, file};
+use crate::api::Change;
+use crate::cli::Global;
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which file.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Configuration file (TOML); - is the standard input
+    file: PathBuf,
+    /// Accept a file without services: all that are there are removed
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+/// Replaces the configuration by that of a file.
+///
+/// # Errors
+/// The file is no configuration, or the agent refuses or cannot be reached.
+pub async fn run(global: &Global, Arguments { file, allow_empty }: Arguments) -> Result<()> {
+    change(global, Change::Apply { config: file::read(&file)?, allow_empty }).await
+}

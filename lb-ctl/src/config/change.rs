@@ -1,0 +1,232 @@
+//! A change, applied to a configuration: pure, whole or not at all.
+//!
+//! What is so already is no change; what is there otherwise is a conflict, never overwritten by an `add`.
+
+use super::ConfigError;
+use super::model::{Config, Intent, Interface, Pool, Server, Service, Vip, VipAddress};
+use super::nearest::nearest;
+use super::validate::validate;
+use crate::api::{Change, ServerSettings, ServiceSettings};
+
+/// The configuration and intent after `change`.
+///
+/// # Errors
+/// It names what does not exist, collides with what does, or leads to a configuration that cannot be.
+pub fn apply(config: &Config, intent: &Intent, change: &Change) -> Result<(Config, Intent), ConfigError> {
+    let mut next = Draft { config: config.clone(), intent: intent.clone() };
+    next.change(change)?;
+    validate(&next.config)?;
+    next.forget_strangers();
+    Ok((next.config, next.intent))
+}
+
+struct Draft {
+    config: Config,
+    intent: Intent,
+}
+
+impl Draft {
+    fn change(&mut self, change: &Change) -> Result<(), ConfigError> {
+        match change {
+            Change::Attach(interface) => self.attach(interface),
+            Change::Detach { name } => self.detach(name)?,
+            Change::ServiceAdd(service) => self.service_add(service)?,
+            Change::ServiceSet { name, settings } => self.service_set(name, settings)?,
+            Change::ServiceRemove { name } => self.service_remove(name)?,
+            Change::ServerAdd { pool, server } => self.server_add(pool, server)?,
+            Change::ServerSet { pool, server, settings } => self.server_set(pool, server, *settings)?,
+            Change::ServerRemove { pool, server } => self.server_remove(pool, server)?,
+            Change::ServerDrain { pool, server } => self.drain(pool, server, true)?,
+            Change::ServerUndrain { pool, server } => self.drain(pool, server, false)?,
+            Change::PoolAdd { name } => self.pool_add(name),
+            Change::PoolSet { service, pools } => self.service(service)?.pools.clone_from(pools),
+            Change::PoolRemove { name } => self.pool_remove(name)?,
+            Change::VipSet { address, announce } => {
+                let vip = self.vip(VipAddress(*address));
+                vip.announce = announce.unwrap_or(vip.announce);
+            }
+            Change::Apply { config, allow_empty } => self.replace(config, *allow_empty)?,
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, interface: &Interface) {
+        match self.config.interfaces.iter_mut().find(|known| known.name == interface.name) {
+            Some(known) => known.mode = interface.mode,
+            None => self.config.interfaces.push(interface.clone()),
+        }
+    }
+
+    fn detach(&mut self, name: &str) -> Result<(), ConfigError> {
+        let names = self.config.interfaces.iter().map(|interface| interface.name.as_str());
+        if !names.clone().any(|known| known == name) {
+            return Err(unknown("attached interface", name, nearest(name, names)));
+        }
+        self.config.interfaces.retain(|interface| interface.name != name);
+        Ok(())
+    }
+
+    fn service_add(&mut self, service: &Service) -> Result<(), ConfigError> {
+        if let Some(known) = self.config.service(&service.name) {
+            return already("service", &service.name, known == service, &known.endpoint().to_string());
+        }
+        if self.config.pool(&service.name).is_none() && service.pools.contains(&service.name) {
+            self.pool_add(&service.name);
+        }
+        self.config.services.push(service.clone());
+        Ok(())
+    }
+
+    fn service_set(&mut self, name: &str, settings: &ServiceSettings) -> Result<(), ConfigError> {
+        let service = self.service(name)?;
+        if let Some(port) = &settings.port {
+            service.port = port.clone();
+        }
+        service.scheduler = settings.scheduler.unwrap_or(service.scheduler);
+        service.on_failure = settings.on_failure.unwrap_or(service.on_failure);
+        Ok(())
+    }
+
+    fn service_remove(&mut self, name: &str) -> Result<(), ConfigError> {
+        self.service(name)?;
+        self.config.services.retain(|service| service.name != name);
+        if self.config.users_of(name).next().is_none() {
+            self.config.pools.retain(|pool| pool.name != name);
+        }
+        Ok(())
+    }
+
+    fn server_add(&mut self, pool: &str, server: &Server) -> Result<(), ConfigError> {
+        let pool = self.pool(pool)?;
+        if let Some(known) = pool.servers.iter().find(|known| known.name == server.name) {
+            let is = format!("{} {} weight {}", known.address, known.method, known.weight);
+            return already("server", &server.name, known == server, &is);
+        }
+        pool.servers.push(server.clone());
+        Ok(())
+    }
+
+    fn server_set(&mut self, pool: &str, server: &str, settings: ServerSettings) -> Result<(), ConfigError> {
+        let server = self.server(pool, server)?;
+        server.weight = settings.weight.unwrap_or(server.weight);
+        server.method = settings.method.unwrap_or(server.method);
+        Ok(())
+    }
+
+    fn server_remove(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
+        let name = self.server(pool, server)?.name.clone();
+        self.pool(pool)?.servers.retain(|server| server.name != name);
+        Ok(())
+    }
+
+    fn drain(&mut self, pool: &str, server: &str, drained: bool) -> Result<(), ConfigError> {
+        let key = (pool.to_owned(), self.server(pool, server)?.name.clone());
+        if drained {
+            self.intent.drained.insert(key);
+        } else {
+            self.intent.drained.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn pool_add(&mut self, name: &str) {
+        if self.config.pool(name).is_none() {
+            self.config.pools.push(Pool { name: name.to_owned(), servers: Vec::new() });
+        }
+    }
+
+    fn pool_remove(&mut self, name: &str) -> Result<(), ConfigError> {
+        self.pool(name)?;
+        if let Some(service) = self.config.users_of(name).next() {
+            let message = format!("cannot remove pool {name}: service {} uses it", service.name);
+            let hint = format!("`lb-ctl pool set {} OTHER` takes another", service.name);
+            return Err(ConfigError::conflict(message).hint(hint));
+        }
+        self.config.pools.retain(|pool| pool.name != name);
+        Ok(())
+    }
+
+    fn replace(&mut self, config: &Config, allow_empty: bool) -> Result<(), ConfigError> {
+        if config.services.is_empty() && !allow_empty {
+            let message = "the new configuration has no services";
+            return Err(ConfigError::conflict(message).hint("`--allow-empty` if that is meant"));
+        }
+        self.config = config.clone();
+        Ok(())
+    }
+
+    fn service(&mut self, name: &str) -> Result<&mut Service, ConfigError> {
+        let missing = no_service(&self.config, name);
+        self.config.services.iter_mut().find(|service| service.name == name).ok_or(missing)
+    }
+
+    fn pool(&mut self, name: &str) -> Result<&mut Pool, ConfigError> {
+        let missing = no_pool(&self.config, name);
+        self.config.pools.iter_mut().find(|pool| pool.name == name).ok_or(missing)
+    }
+
+    /// The server of this name, or the one server with this address.
+    fn server(&mut self, pool: &str, name: &str) -> Result<&mut Server, ConfigError> {
+        let servers = &mut self.pool(pool)?.servers;
+        let near = nearest(name, servers.iter().map(|server| server.name.as_str()));
+        let missing = unknown(&format!("server of pool {pool} named"), name, near);
+        let index = find_server(servers, name).ok_or_else(|| missing.clone())?;
+        servers.get_mut(index).ok_or(missing)
+    }
+
+    fn vip(&mut self, address: VipAddress) -> &mut Vip {
+        let vips = &mut self.config.vips;
+        let index = vips.iter().position(|vip| vip.address == address).unwrap_or(vips.len());
+        if index == vips.len() {
+            vips.push(Vip { address, announce: super::model::Announce::default() });
+        }
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut vips[index]
+    }
+
+    fn forget_strangers(&mut self) {
+        let config = &self.config;
+        let is_there = |pool: &str, name: &str| {
+            config.pool(pool).is_some_and(|pool| pool.servers.iter().any(|server| server.name == name))
+        };
+        self.intent.drained.retain(|(pool, server)| is_there(pool, server));
+    }
+}
+
+fn find_server(servers: &[Server], name: &str) -> Option<usize> {
+    let by_name = servers.iter().position(|server| server.name == name);
+    by_name.or_else(|| {
+        let mut same = servers.iter().enumerate().filter(|(_, server)| server.address.to_string() == name);
+        same.next().filter(|_| same.next().is_none()).map(|(index, _)| index)
+    })
+}
+
+fn already(what: &str, name: &str, same: bool, is: &str) -> Result<(), ConfigError> {
+    if same {
+        return Ok(());
+    }
+    let message = format!("{what} {name} exists already, with other settings: {is}");
+    Err(ConfigError::conflict(message)
+        .hint(format!("`lb-ctl {what} set` changes it, `lb-ctl list` shows it")))
+}
+
+fn no_service(config: &Config, name: &str) -> ConfigError {
+    unknown("service", name, nearest(name, config.services.iter().map(|service| service.name.as_str())))
+}
+
+/// That there is no pool of this name.
+pub(super) fn no_pool(config: &Config, name: &str) -> ConfigError {
+    unknown("pool", name, nearest(name, config.pools.iter().map(|pool| pool.name.as_str())))
+}
+
+/// That `name` does not exist, with the name that was probably meant.
+fn unknown(what: &str, name: &str, near: Option<&str>) -> ConfigError {
+    let error = ConfigError::not_found(format!("there is no {what} {name}"));
+    match near {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Rows of changes: what each makes of a configuration, and what is refused.
+
+use super::*;
+use crate::api::FailureKind;
+use crate::config::diff::diff;
+use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler};
+
+fn config() -> Config {
+    let text = r#"
+        [[interface]]
+        name = "eth0"
+
+        [[service]]
+        name = "web"
+        vip = "192.0.2.10"
+        port = 80
+        protocol = "tcp"
+
+        [[service]]
+        name = "dns"
+        vip = "192.0.2.10"
+        port = 53
+        protocol = "udp"
+        pools = ["dns", "shared"]
+
+        [[pool]]
+        name = "web"
+        server = [ { name = "pc1", address = "10.0.0.11", weight = 3 }, { address = "10.0.0.12:8080", method = "nat" } ]
+
+        [[pool]]
+        name = "dns"
+
+        [[pool]]
+        name = "shared"
+        server = [ { name = "pc3", address = "10.0.0.13" } ]
+
+        [[pool]]
+        name = "spare"
+    "#;
+    crate::config::parse::from_toml(text, "test").unwrap()
+}
+
+fn service(name: &str, endpoint: &str) -> Service {
+    let crate::config::model::Endpoint { vip, port, protocol } = endpoint.parse().unwrap();
+    let (scheduler, on_failure) = (Scheduler::Wrr, OnFailure::Reject);
+    Service { name: name.into(), vip, port, protocol, scheduler, on_failure, pools: vec![name.into()] }
+}
+
+fn server(name: &str, address: &str, method: Method) -> Server {
+    Server { name: name.into(), address: address.parse().unwrap(), method, weight: 1 }
+}
+
+fn server_add(pool: &str, name: &str, address: &str, method: Method) -> Change {
+    Change::ServerAdd { pool: pool.into(), server: server(name, address, method) }
+}
+
+fn server_remove(pool: &str, server: &str) -> Change {
+    Change::ServerRemove { pool: pool.into(), server: server.into() }
+}
+
+fn pool_set(service: &str, pools: &[&str]) -> Change {
+    Change::PoolSet { service: service.into(), pools: pools.iter().map(|&pool| pool.into()).collect() }
+}
+
+fn lines(change: &Change) -> Vec<String> {
+    let (before, intent) = (config(), Intent::default());
+    let (after, _) = apply(&before, &intent, change).unwrap();
+    let line = |d: crate::config::diff::Difference| {
+        format!("{} {} {}: {}", d.change.sign(), d.object, d.name, d.detail)
+    };
+    diff(&before, &after).into_iter().map(line).collect()
+}
+
+#[test]
+fn each_change_does_what_it_says_and_no_more() {
+    let eth1 = Interface { name: "eth1".into(), mode: Mode::Native };
+    let weight = ServerSettings { weight: Some(5), method: None };
+    let settings =
+        ServiceSettings { port: Some(Ports::One(81)), scheduler: Some(Scheduler::Mh), on_failure: None };
+    let rows: Vec<(Change, &[&str])> = vec![
+        (Change::Attach(eth1), &["+ interface eth1: mode native"]),
+        (Change::Attach(Interface { name: "eth0".into(), mode: Mode::Auto }), &[]),
+        (
+            Change::Attach(Interface { name: "eth0".into(), mode: Mode::Generic }),
+            &["~ interface eth0: mode auto -> generic"],
+        ),
+        (Change::Detach { name: "eth0".into() }, &["- interface eth0: mode auto"]),
+        (
+            Change::ServiceAdd(service("ssh", "[2001:db8::10]:22/tcp")),
+            &[
+                "+ service ssh: address [2001:db8::10]:22/tcp, scheduler wrr, on-failure reject, pools ssh",
+                "+ pool ssh: ",
+            ],
+        ),
+        (Change::ServiceAdd(config().services[0].clone()), &[]),
+        (
+            Change::ServiceAdd(service("rest", "192.0.2.10:any/tcp")),
+            &[
+                "+ service rest: address 192.0.2.10:any/tcp, scheduler wrr, on-failure reject, pools rest",
+                "+ pool rest: ",
+            ],
+        ),
+        (
+            Change::ServiceSet { name: "web".into(), settings },
+            &["~ service web: address 192.0.2.10:80/tcp -> 192.0.2.10:81/tcp, scheduler wrr -> mh"],
+        ),
+        (
+            Change::ServiceRemove { name: "web".into() },
+            &[
+                "- service web: address 192.0.2.10:80/tcp, scheduler wrr, on-failure reject, pools web",
+                "- pool web: ",
+                "- server web/pc1: address 10.0.0.11, method dr, weight 3",
+                "- server web/10.0.0.12:8080: address 10.0.0.12:8080, method nat, weight 1",
+            ],
+        ),
+        (
+            server_add("web", "v6", "2001:db8::9", Method::Ipip),
+            &["+ server web/v6: address 2001:db8::9, method ipip, weight 1"],
+        ),
+        (
+            server_add("web", "same-port", "10.0.0.14:80", Method::Dr),
+            &["+ server web/same-port: address 10.0.0.14:80, method dr, weight 1"],
+        ),
+        (server_add("shared", "pc3", "10.0.0.13", Method::Dr), &[]),
+        (server_remove("web", "pc1"), &["- server web/pc1: address 10.0.0.11, method dr, weight 3"]),
+        (server_remove("web", "10.0.0.11"), &["- server web/pc1: address 10.0.0.11, method dr, weight 3"]),
+        (
+            Change::ServerSet { pool: "web".into(), server: "pc1".into(), settings: weight },
+            &["~ server web/pc1: weight 3 -> 5"],
+        ),
+        (Change::PoolAdd { name: "new".into() }, &["+ pool new: "]),
+        (Change::PoolAdd { name: "web".into() }, &[]),
+        (pool_set("web", &["web", "shared"]), &["~ service web: pools web -> web shared"]),
+        (Change::PoolRemove { name: "spare".into() }, &["- pool spare: "]),
+        (
+            Change::VipSet { address: "192.0.2.10".parse().unwrap(), announce: Some(Announce::None) },
+            &["+ vip 192.0.2.10: announce none"],
+        ),
+        (Change::Apply { config: config(), allow_empty: false }, &[]),
+    ];
+    for (change, want) in rows {
+        assert_eq!(lines(&change), want, "{change:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_reason() {
+    use FailureKind::{Conflict, NotFound, Usage};
+    let with = |change: fn(&mut Service)| {
+        let mut service = service("x", "192.0.2.20:80/tcp");
+        change(&mut service);
+        Change::ServiceAdd(service)
+    };
+    let port_set = |port| Change::ServiceSet {
+        name: "web".into(),
+        settings: ServiceSettings { port: Some(port), ..ServiceSettings::default() },
+    };
+    let rows = [
+        (Change::Detach { name: "eth1".into() }, NotFound, "no attached interface eth1"),
+        (Change::Attach(Interface { name: "a/b".into(), mode: Mode::Auto }), Usage, "`a/b`"),
+        (Change::Attach(Interface { name: "sixteen-letters-".into(), mode: Mode::Auto }), Usage, "sixteen"),
+        (Change::ServiceAdd(service("web", "192.0.2.10:81/tcp")), Conflict, "exists already"),
+        (
+            Change::ServiceAdd(service("again", "192.0.2.10:80/tcp")),
+            Conflict,
+            "web and again both take port 80/tcp",
+        ),
+        (Change::ServiceAdd(service("range", "192.0.2.10:70-90/tcp")), Conflict, "both take port 80/tcp"),
+        (Change::ServiceAdd(service("list", "192.0.2.10:53,443/udp")), Conflict, "both take port 53/udp"),
+        (with(|service| service.name = String::new()), Usage, "name of a service is empty"),
+        (with(|service| service.name = "a b".into()), Usage, "`a b` cannot be"),
+        (with(|service| service.name = "x".repeat(65)), Usage, "65 bytes"),
+        (with(|service| service.pools = vec!["wbe".into()]), NotFound, "no pool wbe"),
+        (with(|service| service.pools = Vec::new()), Usage, "it has no pool"),
+        (
+            with(|service| service.pools = vec!["web".into(), "web".into()]),
+            Conflict,
+            "pool web is there twice",
+        ),
+        (
+            with(|service| {
+                (service.vip, service.pools) = ("2001:db8::10".parse().unwrap(), vec!["shared".into()])
+            }),
+            Usage,
+            "dr cannot take IPv6",
+        ),
+        (Change::ServiceRemove { name: "wbe".into() }, NotFound, "no service wbe"),
+        (port_set(Ports::Any), Usage, "cannot stand for the ports any"),
+        (server_add("nowhere", "a", "10.0.0.1", Method::Dr), NotFound, "no pool nowhere"),
+        (server_add("web", "pc1", "10.0.0.99", Method::Dr), Conflict, "exists already"),
+        (server_add("web", "twin", "10.0.0.11", Method::Nat), Conflict, "the same address"),
+        (server_add("web", "twin", "10.0.0.11:80", Method::Nat), Conflict, "the same address"),
+        (
+            server_add("web", "a", "10.0.0.9:81", Method::Dr),
+            Usage,
+            "a dr server has the port of its service, 80, not 81",
+        ),
+        (server_add("web", "a", "10.0.0.9:81", Method::Ipip), Usage, "the port"),
+        (
+            server_add("web", "a", "2001:db8::1", Method::Dr),
+            Usage,
+            "dr cannot take IPv4 from 192.0.2.10 to 2001:db8::1",
+        ),
+        (server_add("web", "a", "2001:db8::1", Method::Nat), Usage, "nat cannot take IPv4"),
+        (server_add("web", "a", "192.0.2.10", Method::Nat), Usage, "192.0.2.10 is a VIP"),
+        (server_add("web", "", "10.0.0.9", Method::Dr), Usage, "name of a server is empty"),
+        (server_remove("web", "pc9"), NotFound, "no server of pool web named pc9"),
+        (pool_set("web", &["nowhere"]), NotFound, "no pool nowhere"),
+        (pool_set("web", &[]), Usage, "it has no pool"),
+        (Change::PoolRemove { name: "web".into() }, Conflict, "service web uses it"),
+        (Change::Apply { config: Config::default(), allow_empty: false }, Conflict, "no services"),
+    ];
+    for (change, kind, want) in rows {
+        let error = apply(&config(), &Intent::default(), &change).unwrap_err();
+        assert_eq!(error.kind, kind, "{change:?}: {error}");
+        assert!(error.to_string().contains(want), "{change:?}: {error}");
+    }
+}
+
+#[test]
+fn a_list_or_range_with_a_server_of_another_port_is_refused() {
+    for ports in ["80,443", "80-90", "any"] {
+        let mut config = config();
+        config.services[0].port = ports.parse().unwrap();
+        let error = validate(&config).unwrap_err().to_string();
+        assert!(error.contains(&format!("cannot stand for the ports {ports}")), "{error}");
+    }
+}
+
+#[test]
+fn a_drain_lasts_until_it_is_ended_or_the_server_goes() {
+    let drain = Change::ServerDrain { pool: "web".into(), server: "10.0.0.11".into() };
+    let (config, intent) = apply(&config(), &Intent::default(), &drain).unwrap();
+    assert!(intent.is_drained("web", "pc1"));
+    let again = Change::Apply { config: config.clone(), allow_empty: false };
+    let (config, intent) = apply(&config, &intent, &again).unwrap();
+    assert!(intent.is_drained("web", "pc1"), "apply keeps it");
+    let undrain = Change::ServerUndrain { pool: "web".into(), server: "pc1".into() };
+    assert_eq!(apply(&config, &intent, &undrain).unwrap().1, Intent::default());
+    let (_, intent) = apply(&config, &intent, &server_remove("web", "pc1")).unwrap();
+    assert_eq!(intent, Intent::default(), "a server of that name that comes later is not drained");
+}
+
+#[test]
+fn an_empty_configuration_can_be_meant() {
+    let change = Change::Apply { config: Config::default(), allow_empty: true };
+    assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0, Config::default());
+}
+
+#[test]
+fn a_name_that_slipped_gets_the_right_one() {
+    let error = apply(&config(), &Intent::default(), &server_remove("wbe", "pc1")).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean web?"));
+}
+
+#[test]
+fn one_protocol_does_not_block_the_other() {
+    let mut dns = service("dns-tcp", "192.0.2.10:53/tcp");
+    dns.protocol = Protocol::Tcp;
+    assert!(apply(&config(), &Intent::default(), &Change::ServiceAdd(dns)).is_ok());
+}

@@ -1,0 +1,247 @@
+//! Rows of files, good and bad, and that what is written can be read.
+
+use super::*;
+use crate::config::model::{
+    Announce, Interface, Method, Mode, OnFailure, Pool, Ports, Protocol, Scheduler, Server, ServerAddress,
+    Service, Vip, VipAddress,
+};
+use proptest::prelude::*;
+
+/// The example of design.md, section 7, as far as this version goes.
+const EXAMPLE: &str = r#"
+[[interface]]
+name = "eth0"
+mode = "auto"
+
+[[vip]]
+address = "192.0.2.10/32"
+announce = "arp"
+
+[[service]]
+name = "web"
+vip = "192.0.2.10"
+port = 80
+protocol = "tcp"
+scheduler = "wrr"
+check = "none"
+pools = ["ServerGroup1"]
+
+[[pool]]
+name = "ServerGroup1"
+server = [ { name = "pc2", address = "10.0.0.12", method = "dr", weight = 3 },
+           { name = "pc3", address = "10.1.0.13", method = "ipip" } ]
+"#;
+
+#[test]
+fn the_example_is_what_it_says() {
+    let config = from_toml(EXAMPLE, "lb.toml").unwrap();
+    let server = |name: &str, address: &str, method, weight| Server {
+        name: name.into(),
+        address: address.parse().unwrap(),
+        method,
+        weight,
+    };
+    let want = Config {
+        interfaces: vec![Interface { name: "eth0".into(), mode: Mode::Auto }],
+        vips: vec![Vip { address: "192.0.2.10".parse().unwrap(), announce: Announce::Arp }],
+        services: vec![Service {
+            name: "web".into(),
+            vip: "192.0.2.10".parse().unwrap(),
+            port: Ports::One(80),
+            protocol: Protocol::Tcp,
+            scheduler: Scheduler::Wrr,
+            on_failure: OnFailure::Reject,
+            pools: vec!["ServerGroup1".into()],
+        }],
+        pools: vec![Pool {
+            name: "ServerGroup1".into(),
+            servers: vec![
+                server("pc2", "10.0.0.12", Method::Dr, 3),
+                server("pc3", "10.1.0.13", Method::Ipip, 1),
+            ],
+        }],
+    };
+    assert_eq!(config, want);
+}
+
+#[test]
+fn every_spelling_of_ports_is_read() {
+    for (port, want) in
+        [("80", "80"), ("[80, 443]", "80,443"), ("\"30000-30100\"", "30000-30100"), ("\"any\"", "any")]
+    {
+        let config = from_toml(&EXAMPLE.replace("port = 80", &format!("port = {port}")), "lb.toml").unwrap();
+        assert_eq!(config.services[0].port.to_string(), want);
+    }
+}
+
+#[test]
+fn what_may_be_left_out_is_put_in() {
+    let text = "[[service]]\nname = \"web\"\nvip = \"192.0.2.10\"\nport = 80\nprotocol = \"tcp\"\n\
+                [[pool]]\nname = \"web\"\nserver = [ { address = \"10.0.0.12:80\" } ]\n";
+    let config = from_toml(text, "lb.toml").unwrap();
+    assert_eq!(config.services[0].pools, ["web"]);
+    assert_eq!(config.pools[0].servers[0].name, "10.0.0.12:80");
+    assert_eq!(config.pools[0].servers[0].method, Method::Dr);
+}
+
+#[test]
+fn a_host_name_is_resolved_once_and_stays_the_name() {
+    let text = "[[pool]]\nname = \"web\"\nserver = [ { address = \"www.example:80\" }, { name = \"b\", address = \"six.example:81\" } ]\n";
+    let resolve = |name: &str| match name {
+        "www.example" => Ok("10.0.0.9".parse().unwrap()),
+        "six.example" => Ok("2001:db8::9".parse().unwrap()),
+        other => Err(format!("cannot resolve {other}")),
+    };
+    let config = from_toml_with(text, "lb.toml", &resolve).unwrap();
+    let seen: Vec<_> =
+        config.pools[0].servers.iter().map(|server| format!("{} {}", server.name, server.address)).collect();
+    assert_eq!(seen, ["www.example:80 10.0.0.9:80", "b [2001:db8::9]:81"]);
+    let error = from_toml_with(&text.replace("six", "seven"), "lb.toml", &resolve).unwrap_err();
+    assert_eq!(error.to_string(), "lb.toml:3: pool[0].server[1].address: cannot resolve seven.example");
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_line() {
+    let rows = [
+        ("port = 80", "port = 0", "lb.toml:13: service[0].port: 0 is not a port"),
+        ("port = 80", "port = 70000", "lb.toml:13: service[0].port: 70000 is not a port"),
+        ("port = 80", "port = [80, 80]", "lb.toml:13: service[0].port: port 80 is in the list twice"),
+        ("port = 80", "port = \"1-2000\"", "lb.toml:13: service[0].port: 2000 ports, at most 1024"),
+        ("port = 80\n", "\n", "lb.toml:10: service[0]: missing field `port`"),
+        ("weight = 3", "weight = 70000", "lb.toml:21: pool[0].server[0].weight: 70000 is above 65535"),
+        ("weight = 3", "weight = -1", "lb.toml:21: pool[0].server[0].weight: -1 is below 0"),
+        ("weight = 3", "weight = \"3\"", "lb.toml:21: pool[0].server[0].weight: invalid type"),
+        ("192.0.2.10/32", "192.0.2.0/24", "lb.toml:7: vip[0].address: `192.0.2.0/24`: a VIP is one address"),
+        ("192.0.2.10\"\n", "192.0.2\"\n", "lb.toml:12: service[0].vip: invalid"),
+        ("10.0.0.12", "10.0.0.12:0", "lb.toml:21: pool[0].server[0].address: 0 is not a port"),
+        (
+            "10.0.0.12",
+            "224.0.0.1",
+            "lb.toml:21: pool[0].server[0].address: 224.0.0.1 cannot be used: it is a multicast",
+        ),
+        ("10.0.0.12", "pc2", "lb.toml:21: pool[0].server[0].address: `pc2` is not an IP address"),
+        ("\"wrr\"", "\"wrrr\"", "lb.toml:15: service[0].scheduler: unknown variant `wrrr`"),
+        (
+            "scheduler",
+            "schedular",
+            "lb.toml:15: service[0].schedular: unknown key (did you mean `scheduler`?)",
+        ),
+        ("[[pool]]", "[[pools]]", "lb.toml:19: pools: unknown key (did you mean `pool`?)"),
+        ("weight", "wieght", "lb.toml:21: pool[0].server[0].wieght: unknown key (did you mean `weight`?)"),
+        ("mode", "colour", "lb.toml:4: interface[0].colour: unknown key (known here: name, mode)"),
+        (
+            "check = \"none\"",
+            "check = \"tcp\"",
+            "lb.toml:16: service[0].check: this version of lb-ctl does not have it",
+        ),
+        (
+            "check = \"none\"",
+            "affinity = \"off\"",
+            "lb.toml:16: service[0].affinity: this version of lb-ctl does not have it",
+        ),
+        (
+            "announce = \"arp\"",
+            "echo = \"drop\"",
+            "lb.toml:8: vip[0].echo: this version of lb-ctl does not have it",
+        ),
+        (
+            "[\"ServerGroup1\"]",
+            "[\"ServerGroup2\"]",
+            "lb.toml: service web: there is no pool ServerGroup2 (did you mean ServerGroup1?)",
+        ),
+        ("\"pc3\"", "\"pc2\"", "lb.toml: pool ServerGroup1: server pc2 is there twice"),
+        ("name = \"web\"", "name = web", "lb.toml:11: "),
+        ("[[service]]", "[[service", "lb.toml:10: "),
+    ];
+    for (from, to, want) in rows {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let error = from_toml(&EXAMPLE.replacen(from, to, 1), "lb.toml").unwrap_err();
+        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let told = format!("{error}{hint}");
+        assert!(told.starts_with(want), "{to}: {told}");
+    }
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9._-]{0,8}"
+}
+
+fn ports() -> impl Strategy<Value = Ports> {
+    prop_oneof![
+        Just("any".to_owned()),
+        (1..=u16::MAX).prop_map(|port| port.to_string()),
+        (1..60_000_u16, 0..1_024_u16).prop_map(|(first, more)| format!("{first}-{}", first + more)),
+        proptest::collection::btree_set(1..=u16::MAX, 1..9).prop_map(|ports| ports
+            .iter()
+            .map(u16::to_string)
+            .collect::<Vec<_>>()
+            .join(",")),
+    ]
+    .prop_map(|text| text.parse().unwrap())
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let address = prop_oneof![any::<[u8; 3]>().prop_map(|[b, c, d]| IpAddr::from([10, b, c, d])), v6(0xdb8)];
+    (name(), address, any::<u16>()).prop_map(|(name, ip, weight)| Server {
+        name,
+        address: ServerAddress { ip, port: None },
+        method: Method::Ipip,
+        weight,
+    })
+}
+
+fn v6(second: u16) -> impl Strategy<Value = IpAddr> {
+    any::<[u16; 6]>().prop_map(move |[a, b, c, d, e, f]| IpAddr::from([0x2001, second, a, b, c, d, e, f]))
+}
+
+/// Configurations that are valid but for what [`validate`] finds, which the test throws out.
+fn config() -> impl Strategy<Value = Config> {
+    let vip = prop_oneof![any::<u8>().prop_map(|d| IpAddr::from([192, 0, 2, d])), v6(0xdb9)];
+    let pool = (name(), proptest::collection::vec(server(), 0..4))
+        .prop_map(|(name, servers)| Pool { name, servers });
+    let service = (name(), vip.clone(), ports(), any::<[bool; 2]>(), 0..4_usize);
+    let lists = (proptest::collection::vec(pool, 1..4), proptest::collection::vec(service, 0..4));
+    let vips = proptest::collection::btree_map(vip, any::<bool>(), 0..3);
+    (lists, vips, proptest::option::of(name())).prop_map(|((pools, services), vips, interface)| Config {
+        interfaces: interface.map(|name| Interface { name, mode: Mode::Native }).into_iter().collect(),
+        vips: vips
+            .into_iter()
+            .map(|(ip, arp)| Vip {
+                address: VipAddress(ip),
+                announce: if arp { Announce::Arp } else { Announce::None },
+            })
+            .collect(),
+        services: services
+            .into_iter()
+            .map(|(name, vip, port, [tcp, drop], pool)| Service {
+                name,
+                vip,
+                port,
+                protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+                scheduler: Scheduler::Mh,
+                on_failure: if drop { OnFailure::Drop } else { OnFailure::Reject },
+                pools: vec![pools[pool % pools.len()].name.clone()],
+            })
+            .collect(),
+        pools,
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_exported_is_read_back(config in config()) {
+        prop_assume!(validate(&config).is_ok());
+        let text = to_toml(&config).unwrap();
+        prop_assert_eq!(&from_toml(&text, "export").unwrap(), &config, "{}", text);
+        let json = serde_json::to_string(&config).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(cut in 0..EXAMPLE.len(), noise in "\\PC{0,6}") {
+        let text = format!("{}{noise}{}", &EXAMPLE[..cut], &EXAMPLE[cut..]);
+        if let Err(error) = from_toml(&text, "lb.toml") {
+            prop_assert!(error.to_string().starts_with("lb.toml"), "{error}");
+        }
+    }
+}

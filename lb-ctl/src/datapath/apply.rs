@@ -1,0 +1,126 @@
+//! Writing the tables, one change at a time, in the order that the caller found safe.
+
+use super::error::Result;
+use super::maps::{Device, Maps};
+use super::tables::Write;
+use lb_common::counters::Settings;
+use lb_common::server::{Interface, NextHop, Server, ServerState};
+use lb_common::service::View;
+use lb_common::slots::Slot;
+
+/// Words of an element of `SERVERS` that change in place.
+mod server_word {
+    use super::Server;
+    use std::mem::offset_of;
+
+    pub(super) const NEXT_HOP: usize = offset_of!(Server, next_hop) / 8;
+    /// The word with state, method, generation, path MTU and port.
+    pub(super) const STATE: usize = offset_of!(Server, state) / 8;
+    /// The first of two.
+    pub(super) const SOURCE: usize = offset_of!(Server, source) / 8;
+    const _: () = assert!(offset_of!(Server, mtu) / 8 == STATE, "the path MTU is in the word with the state");
+}
+
+/// A server of eight words, to change bytes in one of them.
+type ServerWords = [u64; 8];
+
+impl Maps {
+    /// Makes the change `write`.
+    pub(super) fn write(&self, write: &Write) -> Result<()> {
+        match write {
+            Write::Settings(settings) => self.write_settings(*settings),
+            Write::Interface(device, interface) => self.write_interface(u32::from(*device), interface),
+            Write::NatHost(address, Some(id)) => self.nat_hosts.set(address, id),
+            Write::NatHost(address, None) => self.nat_hosts.remove(address).map(drop),
+            Write::Server(id, server) => self.write_server(*id, *server),
+            Write::ServerState(id, state) => self.write_server_state(*id, *state),
+            Write::NextHop(id, next_hop) => self.write_next_hop(*id, *next_hop),
+            Write::ServerMtu(id, mtu) => {
+                self.change_server(*id, server_word::STATE, |server| server.mtu = *mtu)
+            }
+            Write::ServerSource(id, source) => {
+                self.change_server(*id, server_word::SOURCE, |server| server.source = *source)?;
+                self.change_server(*id, server_word::SOURCE + 1, |server| server.source = *source)
+            }
+            Write::Slots(first, slots) => self.write_slots(*first, slots),
+            Write::Slot(index, slot) => self.write_slots(*index, std::slice::from_ref(slot)),
+            Write::View(index, view) => self.write_view(*index, *view),
+            Write::Service(id, view) => self.services.set_word(*id, 0, u64::from(*view)),
+            Write::ServiceKey(key, Some(id)) => self.service_keys.set(key, id),
+            Write::ServiceKey(key, None) => self.service_keys.remove(key).map(drop),
+            Write::ClearService(id) => {
+                self.service_counters.clear(*id)?;
+                self.sequence.set(id, &0)
+            }
+            Write::ClearServer(id) => self.server_counters.clear(*id),
+        }
+    }
+
+    /// Stores `SETTINGS`, two words; the fields do not depend on each other.
+    pub(super) fn write_settings(&self, settings: Settings) -> Result<()> {
+        let words: [u64; 2] = zerocopy::transmute!(settings);
+        words.iter().enumerate().try_for_each(|(place, word)| self.settings.set_word(0, place, *word))
+    }
+
+    /// The word with the state is stored last: until then the entry says what it said, that it is gone.
+    fn write_server(&self, id: u32, server: Server) -> Result<()> {
+        let words: ServerWords = zerocopy::transmute!(server);
+        for (place, word) in words.iter().enumerate().filter(|(place, _)| *place != server_word::STATE) {
+            self.servers.set_word(id, place, *word)?;
+        }
+        self.change_server(id, server_word::STATE, |old| *old = server)
+    }
+
+    fn write_server_state(&self, id: u32, state: ServerState) -> Result<()> {
+        self.change_server(id, server_word::STATE, |server| server.state = state as u8)
+    }
+
+    fn write_next_hop(&self, id: u32, next_hop: NextHop) -> Result<()> {
+        self.change_server(id, server_word::NEXT_HOP, |server| server.next_hop = next_hop)
+    }
+
+    /// Changes fields of a server that are in one word, by one store. This process is the only writer.
+    fn change_server(&self, id: u32, place: usize, change: impl FnOnce(&mut Server)) -> Result<()> {
+        let mut words: ServerWords = [0; 8];
+        let old = self.servers.word(id, place)?;
+        if let Some(word) = words.get_mut(place) {
+            *word = old;
+        }
+        let mut server: Server = zerocopy::transmute!(words);
+        change(&mut server);
+        let words: ServerWords = zerocopy::transmute!(server);
+        self.servers.set_word(id, place, words.get(place).copied().unwrap_or(old))
+    }
+
+    fn write_view(&self, index: u32, view: View) -> Result<()> {
+        let words: [u64; 8] = zerocopy::transmute!(view);
+        words.iter().enumerate().try_for_each(|(place, word)| self.views.set_word(index, place, *word))
+    }
+
+    fn write_slots(&self, first: u32, slots: &[Slot]) -> Result<()> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let window = self.slots.window(first, slots.len())?;
+        for (place, slot) in slots.iter().enumerate() {
+            window.store(place, slot.0);
+        }
+        Ok(())
+    }
+
+    /// The key is removed first and set last: what the program finds through it is whole. The MAC address or MTU of a
+    /// device in use changes by a copy: a frame that leaves at that moment may carry half of each.
+    fn write_interface(&self, device: u32, interface: &Interface) -> Result<()> {
+        let old = self.interfaces.get(&device)?.map_or(0, |old| old.ifindex);
+        if old != 0 && old != interface.ifindex && self.interface_keys.get(&old)? == Some(device) {
+            self.interface_keys.remove(&old)?;
+        }
+        if interface.ifindex == 0 {
+            self.devices.remove(&device)?;
+            return self.interfaces.set(&device, interface);
+        }
+        self.interfaces.set(&device, interface)?;
+        self.devices.set(&device, &Device { ifindex: interface.ifindex, program: 0 })?;
+        self.interface_keys.set(&interface.ifindex, &device)
+    }
+}

@@ -1,0 +1,152 @@
+//! The datapath: the XDP programs in the kernel, their maps and their links. The only user of aya.
+//!
+//! Plain data in, plain data out: [`tables::Kernel`] is read and [`tables::Write`]s are made, in the order given. What
+//! they should be is for the agent to say. Nothing is remembered here that the kernel can be asked for, and everything
+//! that should outlive the agent is pinned: maps at `maps/NAME`, links at `links/INTERFACE`.
+
+mod apply;
+mod attach;
+mod clock;
+mod connections;
+mod counters;
+mod debug_log;
+pub mod decap;
+mod error;
+mod events;
+mod map;
+mod mapped;
+mod maps;
+mod object;
+mod pinned;
+mod pins;
+mod reader;
+mod snapshot;
+mod sweep;
+mod sys;
+pub mod tables;
+mod unpinned;
+mod verifier;
+mod xdp_mode;
+
+pub use attach::{AttachMode, Attached};
+pub use clock::{grace, now_ms};
+pub use debug_log::DebugLog;
+pub use error::{DatapathError, Result};
+pub use events::Events;
+pub use pinned::{Pinned, read_pins};
+pub use reader::Reader;
+pub use sweep::{Load, SweepReport};
+
+use crate::config::model::Mode;
+use lb_common::counters::Settings;
+use lb_common::maps::SCHEMA_VERSION;
+use maps::Maps;
+use object::{DIRECTOR, LoadOptions, Loaded};
+use pins::Pins;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tables::Write;
+
+/// How the datapath is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Directory on a BPF file system for the pins.
+    pub bpffs: PathBuf,
+    /// Whether the program logs single packets.
+    pub debug_log: bool,
+}
+
+/// The director's program, loaded, with its maps.
+#[derive(Debug)]
+pub struct Datapath {
+    program: OwnedFd,
+    maps: Arc<Maps>,
+    pins: Option<Pins>,
+    log: Option<DebugLog>,
+}
+
+impl Datapath {
+    /// Loads the program and adopts the maps that are pinned, or makes and pins them. Attaches nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::NoBpffs`], [`DatapathError::Schema`] or [`DatapathError::Shape`] if the pins cannot be used,
+    /// [`DatapathError::Verifier`] if the kernel refuses the program, [`DatapathError::NotPermitted`] without privileges.
+    pub fn open(options: &OpenOptions) -> Result<Self> {
+        let pins = Pins::at(&options.bpffs);
+        pins.create()?;
+        let directory = pins.maps();
+        pins::check_schema(&directory)?;
+        let load = LoadOptions { pins: Some(&directory), debug_log: options.debug_log, entries: &[] };
+        let datapath = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
+        let settings = datapath.maps.settings();
+        if settings.schema == 0 {
+            datapath
+                .maps
+                .write_settings(lb_common::counters::Settings { schema: SCHEMA_VERSION, ..settings })?;
+        }
+        Ok(datapath)
+    }
+
+    fn with(loaded: Loaded, pins: Option<Pins>) -> Result<Self> {
+        let Loaded { program, mut maps, log } = loaded;
+        let maps = Maps::open(|name| {
+            let missing =
+                || DatapathError::Object { program: "director", problem: format!("it has no map {name}") };
+            maps.remove(name).ok_or_else(missing)
+        })?;
+        Ok(Self { program, maps: Arc::new(maps), pins, log })
+    }
+
+    /// Attaches the program to an interface; where it is attached already, this program takes the other one's place
+    /// without a packet seeing neither.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::UnknownInterface`], [`DatapathError::Occupied`], [`DatapathError::NoNativeSupport`],
+    /// [`DatapathError::NativeRefused`], or what else the kernel answers.
+    pub fn attach(&mut self, name: &str, mode: Mode) -> Result<Attached> {
+        attach::attach(self.pins()?, self.program.as_fd(), name, mode)
+    }
+
+    /// Takes the program off an interface.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::NotAttached`] if no link is pinned for it.
+    pub fn detach(&mut self, name: &str) -> Result<()> {
+        attach::detach(self.pins()?, name)
+    }
+
+    /// The interfaces that the program is attached to, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if a pinned link cannot be looked at.
+    pub fn attachments(&self) -> Result<Vec<(String, Attached)>> {
+        attach::attachments(self.pins()?)
+    }
+
+    fn pins(&self) -> Result<&Pins> {
+        self.pins.as_ref().ok_or_else(|| DatapathError::Object {
+            program: "director",
+            problem: "it was loaded without pins, for tests only".to_owned(),
+        })
+    }
+
+    /// Makes the changes `writes`, in order, up to the first that fails.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::OutOfRange`] for an index that a table does not have, [`DatapathError::Kernel`] when a hash map
+    /// is full.
+    pub fn apply(&mut self, writes: &[Write]) -> Result<()> {
+        writes.iter().try_for_each(|write| self.maps.write(write))
+    }
+
+    /// The reader of the program's log, once, if it was asked for.
+    pub fn take_log(&mut self) -> Option<DebugLog> {
+        self.log.take()
+    }
+}

@@ -1,0 +1,160 @@
+//! The embedded objects: parsed and loaded through aya, their maps adopted from pins or made.
+
+use super::debug_log::DebugLog;
+use super::error::{DatapathError, Result, kernel, os_error};
+use super::pins;
+use super::verifier;
+use aya::maps::{Map, MapData};
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya_obj::Object;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Values of the constant in a program that logs; the program's own default is to log everything.
+const LOG_NOTHING: u8 = 0;
+const LOG_EVERYTHING: u8 = u8::MAX;
+
+/// An object that lb-ctl carries.
+pub(super) struct Embedded {
+    /// Name of its program.
+    pub(super) program: &'static str,
+    /// Its maps that the agent uses; only these are pinned.
+    pub(super) maps: &'static [&'static str],
+    bytes: &'static [u8],
+}
+
+/// The director's program.
+pub(super) const DIRECTOR: Embedded = Embedded {
+    program: "director",
+    maps: &lb_common::maps::DIRECTOR_MAPS,
+    bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/director.o")),
+};
+
+/// The decapsulation program.
+pub(super) const DECAP: Embedded = Embedded {
+    program: "decap",
+    maps: &lb_common::maps::DECAP_MAPS,
+    bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap.o")),
+};
+
+/// How an object is loaded.
+#[derive(Debug, Default)]
+pub(super) struct LoadOptions<'a> {
+    /// Directory where its maps are pinned, or are to be; `None` pins nothing.
+    pub(super) pins: Option<&'a Path>,
+    /// Whether the program logs what it does.
+    pub(super) debug_log: bool,
+    /// Numbers of elements other than the object's.
+    pub(super) entries: &'a [(&'static str, u32)],
+}
+
+/// A program in the kernel with its maps.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The program.
+    pub(super) program: OwnedFd,
+    /// Its maps, by name.
+    pub(super) maps: BTreeMap<&'static str, OwnedFd>,
+    /// Its log, if it was asked for.
+    pub(super) log: Option<DebugLog>,
+}
+
+impl Embedded {
+    /// Loads the object; with pins, its maps are the pinned ones, which must have the shape of the program's.
+    pub(super) fn load(&self, options: &LoadOptions<'_>) -> Result<Loaded> {
+        if let Some(directory) = options.pins {
+            self.check_pins(directory)?;
+        }
+        let mut object = self.make_maps(options)?;
+        let program = self.verify(&mut object)?;
+        let mut maps = BTreeMap::new();
+        for name in self.maps {
+            let map = object.take_map(name).ok_or_else(|| self.broken(format!("it has no map {name}")))?;
+            maps.insert(*name, self.descriptor(name, &map)?);
+        }
+        let log = options.debug_log.then(|| DebugLog::take(&mut object)).transpose()?;
+        Ok(Loaded { program, maps, log })
+    }
+
+    /// Refuses pinned maps whose shape is not that of the program's: aya would adopt them as they are.
+    fn check_pins(&self, directory: &Path) -> Result<()> {
+        let object = Object::parse(self.bytes).map_err(|error| self.broken(error.to_string()))?;
+        for name in self.maps {
+            let map = object.maps.get(*name).ok_or_else(|| self.broken(format!("it has no map {name}")))?;
+            pins::check_shape(&directory.join(name), map)?;
+        }
+        Ok(())
+    }
+
+    fn make_maps(&self, options: &LoadOptions<'_>) -> Result<Ebpf> {
+        let paths: Vec<(&str, PathBuf)> = options
+            .pins
+            .iter()
+            .flat_map(|directory| self.maps.iter().map(|name| (*name, directory.join(name))))
+            .collect();
+        let mut loader = EbpfLoader::new();
+        // The programs have no relocation against the kernel's types, and parsing those takes tens of megabytes.
+        loader.btf(None);
+        for (name, path) in &paths {
+            loader.map_pin_path(name, path.as_path());
+        }
+        for (name, entries) in options.entries {
+            loader.map_max_entries(name, *entries);
+        }
+        // A constant for the verifier: at level 0 it removes the branches that log, and what they cost.
+        let level = if options.debug_log { &LOG_EVERYTHING } else { &LOG_NOTHING };
+        loader.override_global(aya_log::LEVEL, level, options.debug_log);
+        loader.load(self.bytes).map_err(|error| self.failed(&error))
+    }
+
+    fn verify(&self, object: &mut Ebpf) -> Result<OwnedFd> {
+        let program: &mut Xdp = object
+            .program_mut(self.program)
+            .ok_or_else(|| self.broken(format!("it has no program {}", self.program)))?
+            .try_into()
+            .map_err(|error: ProgramError| self.broken(error.to_string()))?;
+        program.load().map_err(|error| self.refused(error))?;
+        let fd = program.fd().map_err(|error| self.failed(&error.into()))?;
+        fd.as_fd().try_clone_to_owned().map_err(kernel(format!("keep the {} program", self.program)))
+    }
+
+    fn descriptor(&self, name: &str, map: &Map) -> Result<OwnedFd> {
+        let data =
+            data_of(map).ok_or_else(|| self.broken(format!("{name} is a map of an unexpected type")))?;
+        data.fd().as_fd().try_clone_to_owned().map_err(kernel(format!("keep map {name}")))
+    }
+
+    fn broken(&self, problem: String) -> DatapathError {
+        DatapathError::Object { program: self.program, problem }
+    }
+
+    fn refused(&self, error: ProgramError) -> DatapathError {
+        if let ProgramError::LoadError { io_error, verifier_log } = error {
+            return verifier::refusal(self.program, io_error, &verifier_log.to_string());
+        }
+        self.failed(&error.into())
+    }
+
+    fn failed(&self, error: &EbpfError) -> DatapathError {
+        let doing = format!("load the {} program", self.program);
+        match os_error(error) {
+            Some(source) => kernel(doing)(source),
+            None => self.broken(error.to_string()),
+        }
+    }
+}
+
+fn data_of(map: &Map) -> Option<&MapData> {
+    if let Map::Array(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::PerCpuArray(data)
+    | Map::DevMap(data)
+    | Map::RingBuf(data) = map
+    {
+        return Some(data);
+    }
+    None
+}

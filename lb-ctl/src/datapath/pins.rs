@@ -1,0 +1,129 @@
+//! Where maps and links are pinned, and whether what is pinned there can be adopted.
+
+use super::error::{DatapathError, Result, kernel};
+use super::sys::{self, RawMap};
+use aya_obj::Map as MapDefinition;
+use lb_common::counters::Settings;
+use lb_common::maps::SCHEMA_VERSION;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use zerocopy::{FromZeros as _, IntoBytes as _};
+
+/// The directory of pins of one program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pins(PathBuf);
+
+impl Pins {
+    /// The pins below `directory`; nothing is looked at.
+    pub(super) fn at(directory: &Path) -> Self {
+        Self(directory.to_owned())
+    }
+
+    /// Makes the directories, for root alone.
+    pub(super) fn create(&self) -> Result<()> {
+        check_mount(&self.0)?;
+        [&self.0, &self.maps(), &self.links()].into_iter().try_for_each(|directory| make_directory(directory))
+    }
+
+    /// Makes the directories below `parent`, which is made as well.
+    pub(super) fn create_within(&self, parent: &Path) -> Result<()> {
+        check_mount(parent)?;
+        make_directory(parent)?;
+        self.create()
+    }
+
+    /// Unpins everything.
+    pub(super) fn remove(&self) -> Result<()> {
+        fs::remove_dir_all(&self.0).map_err(kernel(format!("remove {}", self.0.display())))
+    }
+
+    /// Where the maps are.
+    pub(super) fn maps(&self) -> PathBuf {
+        self.0.join("maps")
+    }
+
+    /// Where the links are, each under the name of its interface.
+    pub(super) fn links(&self) -> PathBuf {
+        self.0.join("links")
+    }
+
+    /// The names of the pinned links, sorted.
+    pub(super) fn link_names(&self) -> Result<Vec<String>> {
+        let directory = self.links();
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(kernel(format!("list {}", directory.display())))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(kernel(format!("list {}", directory.display())))?;
+            names.extend(entry.file_name().into_string().ok());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
+    made.map_err(kernel(format!("make {}", path.display())))
+}
+
+/// Opens what is pinned at `path`; `None` if nothing is.
+pub(super) fn open(path: &Path) -> Result<Option<OwnedFd>> {
+    match sys::open_pin(path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(kernel(format!("open {}", path.display()))(error)),
+    }
+}
+
+/// Refuses a path that is not on a BPF file system. What does not exist yet counts as its parent.
+fn check_mount(path: &Path) -> Result<()> {
+    let place = if path.exists() { path } else { path.parent().unwrap_or(path) };
+    match sys::is_bpffs(place) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(DatapathError::NoBpffs { mount: place.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(DatapathError::NoBpffs { mount: place.to_owned() })
+        }
+        Err(error) => Err(kernel(format!("look at {}", place.display()))(error)),
+    }
+}
+
+/// Refuses pinned maps that another version made. Fresh ones, which no agent has written to yet, have no version.
+pub(super) fn check_schema(maps: &Path) -> Result<()> {
+    let Some(fd) = open(&maps.join("SETTINGS"))? else { return Ok(()) };
+    let unreadable = || kernel(format!("read the schema version in {}", maps.display()));
+    let map = RawMap::new(fd, None).map_err(unreadable())?;
+    let mut settings = Settings::new_zeroed();
+    map.lookup(0_u32.as_bytes(), settings.as_mut_bytes()).map_err(unreadable())?;
+    if [0, SCHEMA_VERSION].contains(&settings.schema) {
+        return Ok(());
+    }
+    Err(DatapathError::Schema { directory: maps.to_owned(), pinned: settings.schema, ours: SCHEMA_VERSION })
+}
+
+/// Refuses a pinned map that is not as the program defines it.
+pub(super) fn check_shape(path: &Path, definition: &MapDefinition) -> Result<()> {
+    let Some(fd) = open(path)? else { return Ok(()) };
+    let map = RawMap::new(fd, None).map_err(kernel(format!("look at {}", path.display())))?;
+    let pinned = map.info();
+    // The kernel stores a devmap read-only for programs, which nobody asked for.
+    let flags = pinned.flags & !aya_obj::generated::BPF_F_RDONLY_PROG;
+    for (what, pinned, ours) in [
+        ("type", pinned.kind, definition.map_type()),
+        ("key size", pinned.key_size, definition.key_size()),
+        ("value size", pinned.value_size, definition.value_size()),
+        ("number of entries", pinned.max_entries, definition.max_entries()),
+        ("flags", flags, definition.map_flags()),
+    ] {
+        if pinned != ours {
+            return Err(DatapathError::Shape { path: path.to_owned(), what, pinned, ours });
+        }
+    }
+    Ok(())
+}

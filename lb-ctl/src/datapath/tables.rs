@@ -1,0 +1,64 @@
+//! What the kernel holds, as values, and the writes that change it: the boundary between agent and datapath.
+
+use lb_common::address::Address;
+use lb_common::counters::Settings;
+use lb_common::server::{Interface, NextHop, Server, ServerState};
+use lb_common::service::{ServiceKey, View};
+use lb_common::slots::Slot;
+use std::collections::BTreeMap;
+
+/// The tables as read back from the kernel. Empty entries are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// `SERVICE_KEYS`: service id of each key.
+    pub service_keys: BTreeMap<ServiceKey, u32>,
+    /// `SERVICES`: index of the view of each service id.
+    pub services: BTreeMap<u32, u32>,
+    /// `VIEWS`, by index: those that a service points to.
+    pub views: BTreeMap<u32, View>,
+    /// `SLOTS`: the ranges that those views name, by first slot.
+    pub slots: BTreeMap<u32, Vec<Slot>>,
+    /// `SERVERS`, by id. Entries that are gone are there as well: they hold the last generation of the id.
+    pub servers: BTreeMap<u32, Server>,
+    /// `NAT_HOSTS`: host id of each address.
+    pub nat_hosts: BTreeMap<Address, u32>,
+    /// `INTERFACES`, by device index.
+    pub interfaces: BTreeMap<u16, Interface>,
+    /// `SETTINGS`.
+    pub settings: Settings,
+}
+
+/// One change of the kernel's tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Replaces `SETTINGS`.
+    Settings(Settings),
+    /// Fills a device index in `INTERFACES`, `DEVICES` and `INTERFACE_KEYS`; an `ifindex` of 0 empties it.
+    Interface(u16, Interface),
+    /// Sets or, with `None`, removes an entry of `NAT_HOSTS`.
+    NatHost(Address, Option<u32>),
+    /// Writes a whole server whose id no slot names.
+    Server(u32, Server),
+    /// Changes the state byte of a server, by one store.
+    ServerState(u32, ServerState),
+    /// Changes the next hop of a server, by one store.
+    NextHop(u32, NextHop),
+    /// Changes the path MTU of a server, by one aligned store.
+    ServerMtu(u32, u16),
+    /// Changes the outer source of a server, by two aligned stores of eight bytes.
+    ServerSource(u32, Address),
+    /// Fills a free range, from its first slot on.
+    Slots(u32, Vec<Slot>),
+    /// Changes one slot in use, by one store.
+    Slot(u32, Slot),
+    /// Writes a view that no service points to.
+    View(u32, View),
+    /// Points a service at a view, by one store; 0 removes it.
+    Service(u32, u32),
+    /// Sets or, with `None`, removes an entry of `SERVICE_KEYS`.
+    ServiceKey(ServiceKey, Option<u32>),
+    /// Zeroes the counters of a service id and its `SEQUENCE`.
+    ClearService(u32),
+    /// Zeroes the counters of a server id.
+    ClearServer(u32),
+}

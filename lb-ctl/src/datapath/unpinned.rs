@@ -1,0 +1,44 @@
+//! The program without pins and with small tables: for the tests, which run it on one packet at a time.
+
+use super::error::{Result, kernel};
+use super::object::{DIRECTOR, LoadOptions};
+use super::{Datapath, sys};
+use std::os::fd::AsFd as _;
+
+/// Tables that take long to make or much memory in their full size.
+const SMALL: [(&str, u32); 4] =
+    [("SLOTS", 128 * 1024), ("CONNECTIONS", 4_096), ("HALF_OPEN", 4_096), ("SERVICE_KEYS", 8_192)];
+
+impl Datapath {
+    /// Loads the program with small tables that vanish with it. It cannot be attached.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::open`].
+    pub fn open_unpinned() -> Result<Self> {
+        Self::open_unpinned_with(&SMALL)
+    }
+
+    /// As [`Datapath::open_unpinned`], with these numbers of entries instead of the default ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::open`].
+    pub fn open_unpinned_with(entries: &[(&'static str, u32)]) -> Result<Self> {
+        Self::with(DIRECTOR.load(&LoadOptions { pins: None, debug_log: false, entries })?, None)
+    }
+
+    /// Runs the program on `packet`, a whole frame: the XDP action, and the frame as the program left it.
+    ///
+    /// It is as if the frame came in by the interface with the index `ingress` of this network namespace. The
+    /// interface must be up; `None` is the loopback device.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DatapathError::Kernel`] if the kernel cannot run it: `packet` is shorter than an Ethernet header or larger than a page
+    /// allows, or there is no such interface.
+    pub fn test_run(&mut self, packet: &[u8], ingress: Option<u32>) -> Result<(u32, Vec<u8>)> {
+        sys::test_run(self.program.as_fd(), packet, ingress)
+            .map_err(kernel(format!("run the program on {} bytes", packet.len())))
+    }
+}

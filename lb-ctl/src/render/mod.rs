@@ -1,0 +1,121 @@
+//! The only code that prints: tables for people, JSON for programs, errors.
+//!
+//! Colour goes to terminals only; `anstream` takes it out for pipes and `NO_COLOR`. Tables are aligned columns without
+//! borders, so that `grep`, `awk` and an eye trained on ipvsadm can read them.
+
+pub mod change;
+pub mod connections;
+pub mod decap;
+pub mod list;
+mod number;
+pub mod stats;
+pub mod status;
+mod style;
+mod table;
+
+use crate::api::{Failure, FailureKind};
+use crate::config::ConfigError;
+use crate::datapath::DatapathError;
+use crate::store::StoreError;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Prints `value` as JSON, or as `for_people` writes it.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn show<T: Serialize>(as_json: bool, value: &T, for_people: impl FnOnce(&T) -> String) -> Result<()> {
+    if as_json { json(value) } else { text(&for_people(value)) }
+}
+
+/// Prints `value` as JSON.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn json<T: Serialize>(value: &T) -> Result<()> {
+    let mut line = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+    line.push('\n');
+    text(&line)
+}
+
+/// Prints `value` as JSON on one line.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn json_line<T: Serialize>(value: &T) -> Result<()> {
+    let mut line = serde_json::to_string(value).context("cannot write JSON")?;
+    line.push('\n');
+    text(&line)
+}
+
+/// Prints `text`. A reader that has gone away (`| head`) ends the process quietly.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn text(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.context("cannot write to the standard output"),
+    }
+}
+
+/// Prints why a command failed; gives its exit code.
+pub fn error(error: &anyhow::Error) -> ExitCode {
+    let mut out = anstream::stderr().lock();
+    // With the standard error gone there is nobody to tell.
+    out.write_all(error_text(error).as_bytes()).ok();
+    ExitCode::from(exit_code(error))
+}
+
+fn error_text(error: &anyhow::Error) -> String {
+    let message = style::labelled(style::ERROR, "error", &format!("{error:#}"));
+    message + &hint(error).map(|hint| style::hint(&hint)).unwrap_or_default()
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let failure = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());
+    let config = || error.downcast_ref::<ConfigError>().and_then(|error| error.hint.clone());
+    let datapath = || error.downcast_ref::<DatapathError>().and_then(DatapathError::hint);
+    let store = || error.downcast_ref::<StoreError>().and_then(StoreError::hint);
+    failure.or_else(config).or_else(datapath).or_else(store)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let failure = error.downcast_ref::<Failure>().map(|failure| failure.kind);
+    let config = || error.downcast_ref::<ConfigError>().map(|error| error.kind);
+    match failure.or_else(config) {
+        Some(FailureKind::Usage) => 2,
+        Some(FailureKind::NotFound | FailureKind::Conflict | FailureKind::Failed) | None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_stopped_it_and_what_helps() {
+        let failure = Failure::failed("cannot reach the agent at /run/lb/agent.sock: no such file")
+            .with_hint("`lb-ctl attach eth0` starts one");
+        let rows = [
+            (
+                failure.into(),
+                1,
+                "error: cannot reach the agent at /run/lb/agent.sock: no such file\nhint:  `lb-ctl attach eth0` starts one\n",
+            ),
+            (Failure::usage("there is no group x").into(), 2, "error: there is no group x\n"),
+            (
+                anyhow::anyhow!("no such file").context("cannot read lb.toml"),
+                1,
+                "error: cannot read lb.toml: no such file\n",
+            ),
+        ];
+        for (error, code, text) in rows {
+            assert_eq!(anstream::adapter::strip_str(&error_text(&error)).to_string(), text);
+            assert_eq!(exit_code(&error), code);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How the agent and its interfaces are.
+
+use super::number::utc;
+use super::style;
+use super::table::{Table, number, text};
+use crate::api::{AttachedMode, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+
+/// The whole status.
+pub fn status(status: &Status) -> String {
+    let Status { services, servers, servers_up, .. } = status;
+    let counts = format!("services: {services}, servers: {servers_up} of {servers} up\n\n");
+    let mut parts = vec![supervision(status), counts, interfaces(&status.interfaces)];
+    if !status.tables.is_empty() {
+        parts.extend(["\n".to_owned(), tables(&status.tables)]);
+    }
+    parts.extend(status.warnings.iter().map(warning));
+    parts.concat()
+}
+
+fn tables(tables: &[TableUse]) -> String {
+    let mut table = Table::new(["Table", "Used", "Limit"]);
+    for entry in tables {
+        table.row([text(&entry.table), number(entry.used), number(entry.limit)]);
+    }
+    table.finish()
+}
+
+fn warning(warning: &Warning) -> String {
+    let hint = warning.hint.as_deref().map(style::hint).unwrap_or_default();
+    format!("\n{}{hint}", style::warning(&warning.message))
+}
+
+fn supervision(status: &Status) -> String {
+    let forwards = status.interfaces.iter().any(|interface| interface.state == InterfaceState::Attached);
+    match &status.agent {
+        Some(agent) => {
+            let (pid, version, since) = (agent.pid, &agent.version, utc(agent.since));
+            format!(
+                "agent: {}running{:#}, pid {pid}, version {version}, since {since}\n",
+                style::GOOD,
+                style::GOOD
+            )
+        }
+        None if forwards => {
+            format!("agent: {}not running; forwarding, not supervised{:#}\n", style::WARNING, style::WARNING)
+        }
+        None => format!("agent: {}not running, not forwarding{:#}\n", style::WARNING, style::WARNING),
+    }
+}
+
+fn interfaces(interfaces: &[InterfaceStatus]) -> String {
+    if interfaces.is_empty() {
+        return "no interface is attached; `lb-ctl attach INTERFACE` starts forwarding\n".to_owned();
+    }
+    let mut table = Table::new(["Interface", "Mode", "State"]);
+    for interface in interfaces {
+        let state = match (interface.state, interface.attached) {
+            (InterfaceState::Attached, Some(mode)) => {
+                text(format!("attached, {}", mode_word(mode))).styled(style::GOOD)
+            }
+            (InterfaceState::Attached, None) => text("attached").styled(style::GOOD),
+            (InterfaceState::Detached, _) => text("not attached").styled(style::ERROR),
+            (InterfaceState::Missing, _) => text("no such interface").styled(style::ERROR),
+        };
+        table.row([text(&interface.name), text(interface.mode), state]);
+    }
+    table.finish()
+}
+
+/// One sentence about an interface that was just attached.
+pub(super) fn attached_words(interface: &InterfaceStatus) -> String {
+    let name = &interface.name;
+    match interface.attached {
+        Some(mode) => format!("attached to {name}, {} mode", mode_word(mode)),
+        None => format!("{name} is recorded and not attached yet"),
+    }
+}
+
+/// The word for how the kernel runs the program.
+pub(super) const fn mode_word(mode: AttachedMode) -> &'static str {
+    match mode {
+        AttachedMode::Native => "native",
+        AttachedMode::Generic => "generic",
+    }
+}

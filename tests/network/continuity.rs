@@ -1,0 +1,138 @@
+//! Connections that stay while the configuration and the agent change around them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lb_tests::lab::site::{Family, Site};
+use lb_tests::lab::{ChildGuard, Pattern, http, wait_until};
+use serde_json::Value;
+
+use crate::rows;
+use crate::support::{
+    Balanced,
+    Method::{self, Dr, Ipip, Nat},
+    PORT,
+};
+
+const LENGTH: u64 = 200_000_000;
+
+rows! { a_download_survives_what_the_operator_does:
+    a_200_mb_download_by_dr => Dr, 3, 0;
+    a_200_mb_download_by_nat => Nat, 3, 0;
+    a_200_mb_download_by_ipip => Ipip, 0, 3;
+}
+
+/// Slowed to about ten seconds, so that everything happens in the middle of it.
+fn a_download_survives_what_the_operator_does(method: Method, near: u8, far: u8) -> Result<()> {
+    let balanced = Balanced::new(Site::routed("download", near, far)?, &[method; 3])?;
+    balanced.add_service("web", Family::V4, "wrr")?;
+    balanced.add_server("web", 0, Family::V4, 1)?;
+    balanced.web[0].add_file("big", LENGTH)?;
+    let file = balanced.site.client.directory().join("big");
+    let (path, url) = (file.to_string_lossy().into_owned(), balanced.url(Family::V4, "/files/big"));
+    let argv = ["curl", "-sSf", "--limit-rate", "20M", "-o", &path, &url];
+    let mut download = balanced.site.client.spawn("curl", &argv)?;
+    arrives(&mut download, &file, LENGTH / 20)?;
+
+    balanced.add_server("web", 1, Family::V4, 4)?;
+    balanced.add_server("web", 2, Family::V4, 1)?;
+    kill_agent(&balanced)?;
+    arrives(&mut download, &file, LENGTH / 5)?;
+    let agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
+    wait_until(Duration::from_secs(20), "the new agent", || balanced.lb("status --json").is_ok())
+        .with_context(|| agent.log().unwrap_or_default())?;
+    balanced.lb("server set web web1 --weight 7")?;
+    balanced.lb("server remove web web2")?;
+    arrives(&mut download, &file, LENGTH / 2)?;
+    balanced.lb("server set web web1 --weight 0")?;
+
+    let status = download.wait(Duration::from_mins(1))?;
+    ensure!(status.success(), "curl failed: {}", download.log()?);
+    let expected = balanced.site.client.directory().join("expected");
+    Pattern::write_file(&expected, LENGTH)?;
+    balanced.site.client.run(&["cmp", &path, &expected.to_string_lossy()])?;
+    assert_eq!(balanced.curl(Family::V4)?, "web3", "web1 has weight 0 and web2 is gone");
+    Ok(())
+}
+
+#[test]
+fn removing_a_server_breaks_only_its_own_connections() -> Result<()> {
+    let balanced = Balanced::new(Site::routed("remove", 3, 0)?, &[Dr, Nat, Ipip])?;
+    balanced.serve(Family::V4, "rr", &[1, 1, 1])?;
+    let service = std::net::SocketAddr::new(balanced.site.vip(Family::V4), PORT);
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        let mut connection = http::Connection::open(&balanced.site.client, service)?;
+        let server = connection.get("/")?.server;
+        open.push((server, connection));
+    }
+    balanced.lb("server remove web web2")?;
+    for (server, connection) in &mut open {
+        let answer = connection.get("/");
+        if server == "web2" {
+            assert!(answer.is_err(), "a removed server still answers");
+        } else {
+            assert_eq!(&answer?.server, server);
+        }
+    }
+    let after = balanced.shares(Family::V4, 20)?;
+    assert!(!after.contains_key("web2"), "{after:?}");
+    Ok(())
+}
+
+#[test]
+fn a_draining_server_keeps_its_connections_and_gets_no_new_one() -> Result<()> {
+    let balanced = Balanced::new(Site::routed("drain", 2, 0)?, &[Dr, Dr])?;
+    balanced.serve(Family::V4, "rr", &[1, 1])?;
+    let service = std::net::SocketAddr::new(balanced.site.vip(Family::V4), PORT);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let mut connection = http::Connection::open(&balanced.site.client, service)?;
+        let server = connection.get("/")?.server;
+        open.push((server, connection));
+    }
+    balanced.lb("server drain web web1")?;
+    for (server, connection) in &mut open {
+        assert_eq!(&connection.get("/")?.server, server);
+    }
+    assert_eq!(balanced.shares(Family::V4, 10)?.get("web2"), Some(&10));
+    balanced.lb("server undrain web web1")?;
+    assert_eq!(balanced.shares(Family::V4, 10)?.get("web1"), Some(&5));
+    Ok(())
+}
+
+#[test]
+fn the_configuration_is_there_again_after_a_restart() -> Result<()> {
+    let balanced = Balanced::new(Site::one_segment("restart", 2)?, &[Dr, Dr])?;
+    balanced.serve(Family::V4, "wrr", &[3, 1])?;
+    let before = balanced.site.director.lb("export")?;
+    kill_agent(&balanced)?;
+    assert_eq!(balanced.shares(Family::V4, 8)?.len(), 2, "no traffic without an agent");
+    let _agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
+    wait_until(Duration::from_secs(20), "the new agent", || balanced.site.director.lb("export").is_ok())?;
+    assert_eq!(balanced.site.director.lb("export")?, before);
+    Ok(())
+}
+
+/// Waits until `length` bytes of the download are there; it must not be over by then.
+fn arrives(download: &mut ChildGuard, file: &std::path::Path, length: u64) -> Result<()> {
+    wait_until(Duration::from_secs(30), &format!("{length} bytes of the download"), || {
+        std::fs::metadata(file).is_ok_and(|file| file.len() >= length) || !download.is_running()
+    })?;
+    ensure!(download.is_running(), "the download ended early: {}", download.log()?);
+    Ok(())
+}
+
+/// Kills the agent as a crash would, by the process id that it reports itself.
+fn kill_agent(balanced: &Balanced) -> Result<()> {
+    let status = balanced.lb_json("status")?;
+    let pid = status.pointer("/agent/pid").and_then(Value::as_u64).context("status names no agent")?;
+    balanced.site.director.run(&["kill", "-9", &pid.to_string()])?;
+    wait_until(Duration::from_secs(5), "the agent to end", || {
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
+    })
+}
+
+fn lb_ctl() -> Result<String> {
+    Ok(lb_tests::lab::lb_ctl::binary()?.to_string_lossy().into_owned())
+}

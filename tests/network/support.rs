@@ -1,0 +1,135 @@
+//! A site with its web servers running and the program attached, and what the tests ask of it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use lb_tests::lab::http;
+use lb_tests::lab::nginx::Nginx;
+use lb_tests::lab::site::{DEVICE, FAMILIES, Family, INNER_DEVICE, Site};
+use serde_json::Value;
+
+/// The port of every service and web server that a test does not say otherwise of.
+pub(crate) const PORT: u16 = 80;
+
+/// A forwarding method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Dr,
+    Nat,
+    Ipip,
+}
+
+impl Method {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Dr => "dr",
+            Self::Nat => "nat",
+            Self::Ipip => "ipip",
+        }
+    }
+}
+
+/// A site whose servers are prepared for a method each and serve pages, with a program attached to the director.
+pub(crate) struct Balanced {
+    pub(crate) web: Vec<Nginx>,
+    pub(crate) site: Site,
+    pub(crate) methods: Vec<Method>,
+}
+
+impl Balanced {
+    /// Prepares the servers of `site` for these methods, in their order, and attaches to the director.
+    pub(crate) fn new(site: Site, methods: &[Method]) -> Result<Self> {
+        ensure!(site.servers.len() == methods.len(), "a method for each server");
+        for (server, method) in site.servers.iter().zip(methods) {
+            let vips = FAMILIES.map(|family| site.vip(family));
+            let directors = FAMILIES.map(|family| site.director_address(family));
+            match method {
+                Method::Dr => vips.into_iter().try_for_each(|vip| server.host.serve_dr(vip))?,
+                Method::Nat => {
+                    directors.into_iter().try_for_each(|director| server.host.serve_nat(director))?;
+                }
+                Method::Ipip => server.host.serve_ipip(DEVICE, &vips)?,
+            }
+        }
+        let web =
+            site.servers.iter().map(|server| Nginx::start(&server.host, PORT)).collect::<Result<_>>()?;
+        site.director.lb(&format!("attach {DEVICE}"))?;
+        if site.director.ip(&format!("link show dev {INNER_DEVICE}")).is_ok() {
+            site.director.lb(&format!("attach {INNER_DEVICE}"))?;
+        }
+        Ok(Self { web, site, methods: methods.to_vec() })
+    }
+
+    /// Adds the TCP service `name` on the VIP of `family`.
+    pub(crate) fn add_service(&self, name: &str, family: Family, scheduler: &str) -> Result<()> {
+        let service = std::net::SocketAddr::new(self.site.vip(family), PORT);
+        self.lb(&format!("service add {name} {service}/tcp --scheduler {scheduler}"))
+    }
+
+    /// Adds the server with this index to a pool by its address of `family`.
+    pub(crate) fn add_server(&self, pool: &str, index: usize, family: Family, weight: u32) -> Result<()> {
+        let server = self.site.servers.get(index).context("no such server")?;
+        let method = self.methods.get(index).context("no such server")?.word();
+        let (address, name) = (server.address(family), server.name());
+        self.lb(&format!("server add {pool} {address} --name {name} --method {method} --weight {weight}"))
+    }
+
+    /// Adds the service `web` of `family` and all servers with these weights.
+    pub(crate) fn serve(&self, family: Family, scheduler: &str, weights: &[u32]) -> Result<()> {
+        self.add_service("web", family, scheduler)?;
+        (0..).zip(weights).try_for_each(|(index, &weight)| self.add_server("web", index, family, weight))
+    }
+
+    /// Runs `lb-ctl` on the director.
+    pub(crate) fn lb(&self, line: &str) -> Result<()> {
+        self.site.director.lb(line).map(drop)
+    }
+
+    /// What `lb-ctl LINE --json` writes.
+    pub(crate) fn lb_json(&self, line: &str) -> Result<Value> {
+        let text = self.site.director.lb(&format!("{line} --json"))?;
+        serde_json::from_str(&text).with_context(|| format!("`lb-ctl {line} --json` wrote {text:?}"))
+    }
+
+    /// The URL of the page on the VIP.
+    pub(crate) fn url(&self, family: Family, path: &str) -> String {
+        format!("http://{}{path}", std::net::SocketAddr::new(self.site.vip(family), PORT))
+    }
+
+    /// Who answers one request by curl.
+    pub(crate) fn curl(&self, family: Family) -> Result<String> {
+        let page = self.site.client.run(&["curl", "-sSf", "-m", "5", &self.url(family, "/")])?;
+        Ok(page.trim().to_owned())
+    }
+
+    /// Who answered how many of `count` requests, a connection each.
+    pub(crate) fn shares(&self, family: Family, count: usize) -> Result<BTreeMap<String, usize>> {
+        let address = std::net::SocketAddr::new(self.site.vip(family), PORT);
+        let mut shares = BTreeMap::new();
+        for _ in 0..count {
+            *shares.entry(http::get(&self.site.client, address, "/")?.server).or_default() += 1;
+        }
+        Ok(shares)
+    }
+
+    /// A counter of a server, from `lb-ctl stats`.
+    pub(crate) fn counter(&self, server: &str, key: &str) -> Result<u64> {
+        let stats = self.lb_json("stats")?;
+        let rows = stats.get("servers").and_then(Value::as_array).context("stats without servers")?;
+        let of_server = rows.iter().filter(|row| row.get("server").and_then(Value::as_str) == Some(server));
+        of_server
+            .map(|row| row.get(key).and_then(Value::as_u64).with_context(|| format!("no {key} in {row}")))
+            .sum()
+    }
+}
+
+/// The rows of a test: each is a test of its own that calls `$check` with its values.
+#[macro_export]
+macro_rules! rows {
+    ($check:ident: $($name:ident => $($value:expr),+;)+) => {
+        $(#[test]
+        fn $name() -> anyhow::Result<()> {
+            $check($($value),+)
+        })+
+    };
+}

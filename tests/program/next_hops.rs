@@ -1,0 +1,48 @@
+//! Out of another interface, to another router, and back the way the client came.
+
+use crate::given::V4;
+use lb_common::server::Method::{Dr, Ipip, Nat};
+use lb_common::server::NextHop;
+use lb_common::verdict::Reason::{ForwardedDr, ForwardedIpip, ForwardedNat, RepliedNat};
+use lb_ctl::datapath::tables::Write;
+use lb_tests::packet::{ACK, DIRECTOR_MAC, SYN, tcp};
+use lb_tests::program::{FIRST, LoadedProgram, SECOND, SECOND_MAC, World, mac_of, second_interface, sends};
+
+#[test]
+fn a_server_behind_another_interface_is_reached_through_it() {
+    second_interface();
+    for (method, reason) in [(Dr, ForwardedDr), (Ipip, ForwardedIpip), (Nat, ForwardedNat)] {
+        let world = World::new([V4.tcp([V4.server(1, method).device(SECOND)])]).with_second_interface();
+        let mut program = LoadedProgram::load(&world);
+        let sent = match method {
+            Dr => V4.syn().ttl(63),
+            Nat => tcp(V4.client, (V4.servers[0], 80).into()).ttl(63),
+            Ipip => V4.syn().ttl(63).tunnelled(V4.director, V4.servers[0]),
+        };
+        let sent = sent.macs(SECOND_MAC, mac_of(V4.servers[0])).build();
+        program.expect(&V4.syn().build(), &sends(reason, 1, 1, sent).opening().redirected());
+    }
+}
+
+#[test]
+fn a_new_next_hop_counts_at_once() {
+    let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Dr)])]));
+    program.expect(&V4.syn().build(), &sends(ForwardedDr, 1, 1, V4.routed(&V4.syn(), 1)).opening());
+    let mac = [2, 0, 0, 0, 0x99, 0x99];
+    program.apply(&[Write::NextHop(1, NextHop { mac, device: FIRST })]);
+    let sent = V4.ack().ttl(63).macs(DIRECTOR_MAC, mac).build();
+    program.expect(&V4.ack().build(), &sends(ForwardedDr, 1, 1, sent));
+}
+
+#[test]
+fn nat_answers_follow_the_client_to_another_router() {
+    let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Nat)])]));
+    let server = (V4.servers[0], 80).into();
+    let answer = tcp(server, V4.client).flags(SYN | ACK).build();
+    let back = |router| tcp(V4.vip, V4.client).flags(SYN | ACK).ttl(63).macs(DIRECTOR_MAC, router).build();
+    let (first, second) = ([2, 0, 0, 0, 0xaa, 1], [2, 0, 0, 0, 0xaa, 2]);
+    program.run(&V4.syn().macs(first, DIRECTOR_MAC).build());
+    program.expect(&answer, &sends(RepliedNat, 1, 1, back(first)).replied());
+    program.run(&V4.ack().macs(second, DIRECTOR_MAC).build());
+    program.expect(&answer, &sends(RepliedNat, 1, 1, back(second)).replied());
+}

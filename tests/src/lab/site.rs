@@ -1,0 +1,230 @@
+//! Whole labs: a client, a director and servers, wired in the ways that operators wire them.
+//!
+//! Every network has an IPv4 and an IPv6 prefix with the same host numbers: number 11 of network 0 is `10.0.0.11` and
+//! `fd00::11`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::Result;
+
+use super::{Host, Lab, Segment};
+
+/// The family of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Both families, for tests that run once for each.
+pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// The device that faces the clients on a director, and the only one of every other machine but a router.
+pub const DEVICE: &str = "eth0";
+/// The device of a two-armed director that faces the servers.
+pub const INNER_DEVICE: &str = "eth1";
+
+const SERVER_NET: u8 = 0;
+const CLIENT_NET: u8 = 1;
+const REMOTE_NET: u8 = 2;
+
+const ROUTER: u8 = 1;
+const DIRECTOR: u8 = 2;
+const VIP: u8 = 10;
+const FIRST_SERVER: u8 = 11;
+const CLIENT: u8 = 100;
+
+/// A machine behind the VIP.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The machine.
+    pub host: Host,
+    network: u8,
+    number: u8,
+}
+
+/// A client, a director, servers, and a router where there is one.
+#[derive(Debug)]
+pub struct Site {
+    /// Where the requests come from.
+    pub client: Host,
+    /// Where `lb-ctl` runs.
+    pub director: Host,
+    /// In the order of their numbers: first those beside the director, then those behind the router.
+    pub servers: Vec<Server>,
+    /// Between client and director, where they do not share a segment.
+    pub router: Option<Host>,
+    /// The lab, for what a test adds itself.
+    pub lab: Lab,
+    vip_network: u8,
+    director_network: u8,
+}
+
+impl Site {
+    /// All on one segment; for `dr` and for tests of what the client sees on its own wire.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn one_segment(name: &str, servers: u8) -> Result<Self> {
+        let lab = Lab::new(name)?;
+        let (client, director) = (lab.host("client")?, lab.host("director")?);
+        let segment = lab.segment("switch")?;
+        segment.plug(&client, DEVICE, &both(SERVER_NET, CLIENT))?;
+        segment.plug(&director, DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        let servers = place(&lab, &segment, SERVER_NET, FIRST_SERVER..FIRST_SERVER + servers)?;
+        let (vip_network, director_network) = (SERVER_NET, SERVER_NET);
+        Ok(Self { client, director, servers, router: None, vip_network, director_network, lab })
+    }
+
+    /// A one-armed director beside `near` servers, the client and `far` servers each in a network of its own behind the
+    /// router, which is everybody's default gateway.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn routed(name: &str, near: u8, far: u8) -> Result<Self> {
+        let lab = Lab::new(name)?;
+        let (client, director, router) = (lab.host("client")?, lab.host("director")?, lab.host("router")?);
+        router.forward_packets()?;
+        let network = |network, bridge| {
+            let segment = lab.segment_on(&router, bridge)?;
+            both(network, ROUTER).iter().try_for_each(|address| router.add_address(bridge, address))?;
+            anyhow::Ok(segment)
+        };
+        let clients = network(CLIENT_NET, "clients")?;
+        clients.plug(&client, DEVICE, &both(CLIENT_NET, CLIENT))?;
+        gateway(&client, CLIENT_NET, ROUTER)?;
+        let beside = network(SERVER_NET, "servers")?;
+        beside.plug(&director, DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        gateway(&director, SERVER_NET, ROUTER)?;
+        let behind = network(REMOTE_NET, "remote")?;
+        let first_far = FIRST_SERVER + near;
+        let mut servers = place(&lab, &beside, SERVER_NET, FIRST_SERVER..first_far)?;
+        servers.extend(place(&lab, &behind, REMOTE_NET, first_far..first_far + far)?);
+        for server in &servers {
+            gateway(&server.host, server.network, ROUTER)?;
+        }
+        let (vip_network, director_network) = (SERVER_NET, SERVER_NET);
+        Ok(Self { client, director, servers, router: Some(router), vip_network, director_network, lab })
+    }
+
+    /// A director with one arm at the client and the VIP, the other at the servers, whose gateway it is.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn two_arms(name: &str, servers: u8) -> Result<Self> {
+        let lab = Lab::new(name)?;
+        let (client, director) = (lab.host("client")?, lab.host("director")?);
+        let outside = lab.segment("outside")?;
+        outside.plug(&client, DEVICE, &both(CLIENT_NET, CLIENT))?;
+        outside.plug(&director, DEVICE, &both(CLIENT_NET, DIRECTOR))?;
+        let inside = lab.segment("inside")?;
+        inside.plug(&director, INNER_DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        let servers = place(&lab, &inside, SERVER_NET, FIRST_SERVER..FIRST_SERVER + servers)?;
+        for server in &servers {
+            gateway(&server.host, SERVER_NET, DIRECTOR)?;
+        }
+        let (vip_network, director_network) = (CLIENT_NET, SERVER_NET);
+        Ok(Self { client, director, servers, router: None, vip_network, director_network, lab })
+    }
+
+    /// Lets the client speak with 65,536 addresses more; the replies find their way when all share its segment.
+    ///
+    /// # Errors
+    /// The client has them already.
+    pub fn many_clients(&self, family: Family) -> Result<Clients> {
+        let clients = Clients { family };
+        let prefix = format!("{}/{}", clients.address(0), if family == Family::V4 { 16 } else { 112 });
+        self.client.sysctl("net/ipv6/ip_nonlocal_bind", "1")?;
+        self.client.ip(&format!("route add local {prefix} dev lo"))?;
+        let others = self.servers.iter().map(|server| &server.host).chain([&self.director]);
+        others.into_iter().try_for_each(|host| host.route(&prefix, self.client_address(family)))?;
+        Ok(clients)
+    }
+
+    /// The VIP, which nobody has yet: the agent gives it to the director.
+    pub fn vip(&self, family: Family) -> IpAddr {
+        address(self.vip_network, VIP, family)
+    }
+
+    /// The client's address.
+    pub fn client_address(&self, family: Family) -> IpAddr {
+        let network = if self.router.is_some() { CLIENT_NET } else { self.vip_network };
+        address(network, CLIENT, family)
+    }
+
+    /// The director's own address on the servers' side.
+    pub fn director_address(&self, family: Family) -> IpAddr {
+        address(self.director_network, DIRECTOR, family)
+    }
+
+    /// The router's address on the director's segment.
+    pub fn router_address(&self, family: Family) -> IpAddr {
+        address(SERVER_NET, ROUTER, family)
+    }
+}
+
+/// Addresses of the client beside its own ([`Site::many_clients`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Clients {
+    family: Family,
+}
+
+impl Clients {
+    /// The address with this number.
+    pub fn address(&self, number: u16) -> IpAddr {
+        let [high, low] = number.to_be_bytes();
+        match self.family {
+            Family::V4 => Ipv4Addr::new(10, 100, high, low).into(),
+            Family::V6 => Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0, number).into(),
+        }
+    }
+}
+
+impl Server {
+    /// The name of the machine.
+    pub fn name(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Its own address.
+    pub fn address(&self, family: Family) -> IpAddr {
+        address(self.network, self.number, family)
+    }
+}
+
+/// Makes the machines with these numbers, `web1` being the first of the site, and plugs them in.
+fn place(lab: &Lab, segment: &Segment<'_>, network: u8, numbers: std::ops::Range<u8>) -> Result<Vec<Server>> {
+    let place_one = |number: u8| {
+        let host = lab.host(&format!("web{}", number - FIRST_SERVER + 1))?;
+        segment.plug(&host, DEVICE, &both(network, number))?;
+        Ok(Server { host, network, number })
+    };
+    numbers.map(place_one).collect()
+}
+
+/// Sets the machine's default routes of both families.
+fn gateway(host: &Host, network: u8, number: u8) -> Result<()> {
+    FAMILIES.iter().try_for_each(|&family| host.route("default", address(network, number, family)))
+}
+
+/// Both addresses of a machine with their prefix lengths.
+fn both(network: u8, number: u8) -> [String; 2] {
+    [
+        format!("{}/24", address(network, number, Family::V4)),
+        format!("{}/64", address(network, number, Family::V6)),
+    ]
+}
+
+/// The address of a machine; its decimal number reads the same in both families.
+fn address(network: u8, number: u8, family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::new(10, 0, network, number).into(),
+        Family::V6 => {
+            let digits =
+                u16::from(number / 100) << 8 | u16::from(number / 10 % 10) << 4 | u16::from(number % 10);
+            Ipv6Addr::new(0xfd00, u16::from(network), 0, 0, 0, 0, 0, digits).into()
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Running other programs, each printed before it runs, and the lines for the person at the terminal.
+
+use std::env;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Error, Result, bail};
+
+use crate::workspace;
+
+/// Prints one line for the person who started the task.
+pub(crate) fn say(line: &str) {
+    // A closed terminal is no reason to stop a test.
+    let _written = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints why the task failed.
+pub(crate) fn complain(error: &Error) {
+    let _written = writeln!(io::stderr(), "error: {error:#}");
+}
+
+/// The cargo that runs this task, in the directory of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace::root());
+    command
+}
+
+/// Runs `command` with its output on the terminal; its failure is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = announce(command);
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run `{shown}`"))?;
+    if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
+}
+
+/// As [`run`], and `see` gets each line of the standard output.
+pub(crate) fn run_seeing(command: &mut Command, see: &mut dyn FnMut(&str)) -> Result<()> {
+    let shown = announce(command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run `{shown}`"))?;
+    if let Some(lines) = child.stdout.take() {
+        for line in BufReader::new(lines).split(b'\n') {
+            let line = line.with_context(|| format!("cannot read what `{shown}` writes"))?;
+            let line = String::from_utf8_lossy(&line);
+            say(&line);
+            see(&line);
+        }
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
+    if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
+}
+
+/// The standard output of `command`, which is not printed; its failure is an error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = shown(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed: {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something that is not text"))
+}
+
+/// Where `program` is in the search path, or `None`.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn announce(command: &Command) -> String {
+    let shown = shown(command);
+    say(&format!("$ {shown}"));
+    shown
+}
+
+/// The command as a person would type it, but for the environment.
+fn shown(command: &Command) -> String {
+    let program = command.get_program();
+    let cargo = env::var_os("CARGO");
+    let program = if cargo.as_deref() == Some(program) { "cargo".as_ref() } else { program };
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_seen_and_a_failure_is_told() {
+        let mut seen = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two; exit 3"]);
+        let error = run_seeing(&mut command, &mut |line| seen.push(line.to_owned())).unwrap_err();
+        assert_eq!(seen, ["one", "two"]);
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = output(&mut Command::new("lb-no-such-program")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot run `lb-no-such-program`");
+        assert_eq!(find("lb-no-such-program"), None);
+    }
+}

@@ -1,0 +1,48 @@
+#!/bin/busybox sh
+# The first and only process of a guest. Each step says where it begins and ends and with which status; the host
+# judges by those lines alone, so a guest that dies on the way has failed.
+
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs tmpfs /tmp
+
+step() {
+    name=$1
+    shift
+    echo "@@ begin $name"
+    "$@" </dev/null 2>&1
+    echo "@@ end $name $?"
+}
+
+veth() {
+    insmod /lib/modules/veth.ko &&
+        ip link add type veth && ip link set veth0 name lb0 && ip link set veth1 name lb0-peer &&
+        ip link set lo up && ip link set lb0 up && ip link set lb0-peer up &&
+        ip address add 10.0.0.1/24 dev lb0 && ip -6 address add fd00::1/64 dev lb0
+}
+
+# The agent's log is on the console too when it failed: it may be the verifier's.
+attach() {
+    lb-ctl attach lb0
+    status=$?
+    [ $status = 0 ] || find /var/lib/lb /var/log /run/lb -name '*.log' -exec cat {} +
+    return $status
+}
+
+echo 1 >/proc/sys/net/ipv4/ip_forward
+echo "@@ kernel $(uname -r)"
+step veth veth
+step attach attach
+step service lb-ctl service add web 192.0.2.10:80/tcp --scheduler mh
+step server-nat lb-ctl server add web 10.0.0.11 --method nat
+step server-ipip lb-ctl server add web 10.0.0.12 --method ipip
+step status lb-ctl status
+step connections lb-ctl connections
+step detach lb-ctl detach lb0 --yes
+step program program-tests --test-threads 1
+echo "@@ done"
+poweroff -f
