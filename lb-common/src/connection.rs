@@ -9,9 +9,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TcpState {
-    /// A SYN was seen. Also every UDP flow.
+    /// The first packet was seen: of TCP a SYN.
     Opening = 0,
-    /// A packet after the SYN was seen.
+    /// A second packet was seen.
     Established = 1,
     /// A FIN was seen in this direction.
     Finishing = 2,

@@ -40,6 +40,7 @@ pub const IP_OFFSET: usize = size_of::<EthernetHeader>();
 
 /// IP family of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Family {
     /// IPv4.
     V4,
@@ -91,12 +92,7 @@ impl Parsed {
     /// The key of the service that the packet may be for.
     #[inline]
     pub const fn service_key(&self) -> ServiceKey {
-        ServiceKey {
-            address: self.destination,
-            port: self.destination_port,
-            protocol: self.protocol,
-            reserved: [0; 5],
-        }
+        ServiceKey::new(self.destination, self.destination_port, self.protocol)
     }
 
     /// The flow of a client's packet to service `id`.
@@ -183,6 +179,10 @@ fn parse_v6<P: PacketBytes + ?Sized>(packet: &P, parsed: &mut Parsed) -> Result<
     parsed.ip_len = u32::from(ip.payload_len.get()) + 40;
     parsed.source = Address::from_v6(ip.source);
     parsed.destination = Address::from_v6(ip.destination);
+    // In the tables such an address means the IPv4 one; on the wire it means nothing (RFC 4291, section 2.5.5.2).
+    if parsed.source.is_v4() || parsed.destination.is_v4() {
+        return Err(Reason::NotAService);
+    }
     Ok(())
 }
 

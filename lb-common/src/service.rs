@@ -16,8 +16,16 @@ pub struct ServiceKey {
     pub port: U16,
     /// TCP or UDP.
     pub protocol: u8,
-    /// Zero.
-    pub reserved: [u8; 5],
+    zero: u8,
+    zeros: u32,
+}
+
+impl ServiceKey {
+    /// The key of `address`, `port` and `protocol`.
+    #[inline]
+    pub const fn new(address: Address, port: U16, protocol: u8) -> Self {
+        Self { address, port, protocol, zero: 0, zeros: 0 }
+    }
 }
 
 /// How a view turns a new flow into a slot. Stored as a byte; every byte has a meaning.

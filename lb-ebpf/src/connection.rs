@@ -1,6 +1,5 @@
 //! The connection of a client's packet: found, renewed, or made.
 
-use crate::arrival::Arrival;
 use crate::maps::{self, NotStored};
 use crate::schedule::{self, Chosen};
 use crate::work::Work;
@@ -29,34 +28,27 @@ struct Known {
     state: TcpState,
 }
 
-/// A client's packet, its flow and its service.
+/// A client's packet, its service and its flow.
 struct Client<'a> {
-    parsed: &'a Parsed,
-    service: u32,
+    work: &'a Work,
     view: &'a View,
     flow: FlowKey,
-    arrival: Arrival,
 }
 
 /// The server of a client's packet, remembered as the service wants it.
 #[inline]
-pub(crate) fn server_of(arrival: Arrival, work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
-    let client = Client {
-        parsed: &work.parsed,
-        service: work.service,
-        view,
-        flow: work.parsed.client_flow(work.service),
-        arrival,
-    };
-    let known = find(&client.flow, view, client.arrival.now);
+pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
+    let client = Client { work, view, flow: work.parsed.client_flow(work.service) };
+    let known = find(&client.flow, view, work.now);
     let server = known.and_then(|known| maps::server(known.reference));
     let state = known.map(|known| {
         (known.state, server.map_or(ServerState::Gone, |server| server.state_of(known.reference)))
     });
-    match (decide(client.parsed.segment(), state, view.flags & FLAG_KEEP_ON_DOWN != 0), known, server) {
+    match (decide(work.parsed.segment(), state, view.flags & FLAG_KEEP_ON_DOWN != 0), known, server) {
         (Decision::Stay, Some(known), Some(server)) => {
+            let kept = stay(&client, known, server);
             work.server = known.reference;
-            match stay(&client, known, server) {
+            match kept {
                 Err(Reason::NotRemembered) => work.not_remembered = true,
                 other => other?,
             }
@@ -100,16 +92,16 @@ fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
 /// Renews the entry; the second packet of a flow moves it to the table of connections.
 #[inline]
 fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<(), Reason> {
-    let (parsed, arrival) = (client.parsed, &client.arrival);
+    let (work, parsed) = (client.work, &client.work.parsed);
     let state = known.state.after(parsed.flags);
     let nat = server.method == Method::Nat as u8;
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *known.entry };
-    if nat && mac_word(entry.mac) != arrival.mac {
-        entry.mac = mac_of(arrival.mac);
-        move_reply(&reply_flow(parsed, server), client);
+    if nat && mac_word(entry.mac) != work.mac {
+        entry.mac = mac_of(work.mac);
+        move_reply(&reply_flow(parsed, server), work);
     }
-    renew(entry, state, arrival.now);
+    renew(entry, state, work.now);
     if known.table == Table::Connections || parsed.segment() == Segment::Syn {
         return Ok(());
     }
@@ -137,7 +129,7 @@ fn promote(client: &Client<'_>, entry: &Connection, nat: Option<&'static Server>
         maps::remove_half_open(flow);
         return Ok(());
     };
-    let reply = reply_flow(client.parsed, server);
+    let reply = reply_flow(&client.work.parsed, server);
     let mut back = connection;
     if let Some(seen) = maps::half_open(&reply) {
         // SAFETY: the pointer is to a whole value.
@@ -160,19 +152,19 @@ fn promote(client: &Client<'_>, entry: &Connection, nat: Option<&'static Server>
 /// Chooses a server for a new flow and remembers it.
 #[inline(never)]
 fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Chosen, Reason> {
-    let arrival = &client.arrival;
+    let work = client.work;
     let mut connection = Connection {
-        last_seen: arrival.now,
-        mac: mac_of(arrival.mac),
-        device: arrival.device,
+        last_seen: work.now,
+        mac: mac_of(work.mac),
+        device: work.device,
         ..Connection::default()
     };
-    let chosen = schedule::choose(&client.flow, client.service, client.view, Reason::NoServer, |chosen| {
+    let chosen = schedule::choose(&client.flow, work.service, client.view, Reason::NoServer, |chosen| {
         connection.server = chosen.reference;
         if chosen.server.method != Method::Nat as u8 {
             return Ok(());
         }
-        let reply = reply_flow(client.parsed, chosen.server);
+        let reply = reply_flow(&work.parsed, chosen.server);
         reserve_reply(&reply, &connection, opening_timeout(client.view), replaced.is_some())
     })?;
     match replaced {
@@ -241,10 +233,10 @@ fn is_ours(reply: &FlowKey, server: ServerRef) -> bool {
 
 /// The client's frames come from another router, or by another interface: answers follow.
 #[inline]
-fn move_reply(reply: &FlowKey, client: &Client<'_>) {
+fn move_reply(reply: &FlowKey, work: &Work) {
     let Some(entry) = maps::connection(reply).or_else(|| maps::half_open(reply)) else { return };
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *entry };
-    entry.mac = mac_of(client.arrival.mac);
-    entry.device = client.arrival.device;
+    entry.mac = mac_of(work.mac);
+    entry.device = work.device;
 }

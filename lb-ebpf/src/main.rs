@@ -7,7 +7,6 @@
 
 mod account;
 mod answer;
-mod arrival;
 mod classify;
 mod connection;
 mod forward;

@@ -8,11 +8,11 @@
 //! `serve`, `translate` and `refuse` are global functions of the program: the verifier checks each once, for any
 //! argument, and not once for every way that leads to it (260,000 verified instructions so, 60,000 allowed).
 
-use crate::arrival::Arrival;
 use crate::work::Work;
 use crate::{account, answer, classify, connection, forward, maps, reply};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
+use core::mem::MaybeUninit;
 use lb_common::packet::parse;
 use lb_common::service::View;
 use lb_common::verdict::{Outcome, Reason, Verdict};
@@ -22,12 +22,13 @@ use lb_ebpf::xdp_packet::XdpPacket;
 #[inline]
 pub(crate) fn run(context: *mut xdp_md) -> u32 {
     let packet = XdpPacket::new(context);
-    let mut work = Work::new(&packet);
+    let mut place = MaybeUninit::uninit();
+    let work = Work::begin(&mut place, &packet);
     match parse(&packet, &mut work.parsed) {
-        Ok(()) => ours(context, &mut work),
+        Ok(()) => ours(context, work),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
-    account::count(&work);
+    account::count(work);
     match work.verdict.outcome {
         Outcome::Pass => XDP_PASS,
         Outcome::Drop => XDP_DROP,
@@ -61,13 +62,15 @@ extern "C" fn serve(context: *mut xdp_md, work: *mut Work, view: *const View) ->
     // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     let mut packet = XdpPacket::new(context);
-    work.verdict = match Arrival::new(&packet, work.ifindex) {
-        None => Verdict::pass(Reason::OtherMac),
-        Some(_) if work.parsed.ttl <= 1 => Verdict::drop(Reason::TtlExpired),
-        Some(arrival) => match connection::server_of(arrival, work, view) {
+    work.verdict = if !work.arrive(&packet) {
+        Verdict::pass(Reason::OtherMac)
+    } else if work.parsed.ttl <= 1 {
+        Verdict::drop(Reason::TtlExpired)
+    } else {
+        match connection::server_of(work, view) {
             Ok(server) => forward::send(&mut packet, work, server),
             Err(reason) => Verdict::drop(reason),
-        },
+        }
     };
     0
 }

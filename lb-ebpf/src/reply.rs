@@ -1,6 +1,5 @@
 //! Answers of nat servers: their source becomes the VIP again.
 
-use crate::arrival::Arrival;
 use crate::connection::renew;
 use crate::forward::Exit;
 use crate::maps;
@@ -17,8 +16,10 @@ use zerocopy::network_endian::U16;
 #[inline]
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
     let Some(entry) = find(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
-    let Some(arrival) = Arrival::new(packet, work.ifindex) else { return Verdict::pass(Reason::OtherMac) };
-    back(packet, work, entry, arrival.now).unwrap_or_else(Verdict::drop)
+    if !work.arrive(packet) {
+        return Verdict::pass(Reason::OtherMac);
+    }
+    back(packet, work, entry).unwrap_or_else(Verdict::drop)
 }
 
 #[inline]
@@ -31,12 +32,7 @@ fn find(parsed: &Parsed) -> Option<*mut Connection> {
 }
 
 #[inline]
-fn back(
-    packet: &mut XdpPacket,
-    work: &mut Work,
-    entry: *mut Connection,
-    now: u32,
-) -> Result<Verdict, Reason> {
+fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Result<Verdict, Reason> {
     // SAFETY: the pointer is to a whole value.
     let entry = unsafe { &mut *entry };
     let server = maps::server(entry.server).ok_or(Reason::ServerRemoved)?;
@@ -47,7 +43,7 @@ fn back(
     if work.parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), now);
+    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), work.now);
     (work.service, work.server, work.reply) = (server.service, entry.server, true);
     let parsed = &work.parsed;
     let exit = Exit::find(work, NextHop { mac: entry.mac, device: u16::from(entry.device) })?;

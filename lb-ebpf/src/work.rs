@@ -1,15 +1,25 @@
 //! What the stages know of one packet: read by each, written by few.
 
-use lb_common::packet::{PacketBytes as _, Parsed};
-use lb_common::server::ServerRef;
-use lb_common::verdict::{Reason, Verdict};
+use core::mem::MaybeUninit;
+use lb_common::packet::{Family, PacketBytes as _, Parsed};
+use lb_common::server::{ServerRef, mac_word};
+use lb_common::verdict::{Outcome, Reason, Verdict};
+use lb_common::wire::ethernet::EthernetHeader;
 use lb_ebpf::xdp_packet::XdpPacket;
 
+use crate::maps;
+
 /// One packet on its way through the stages. Plain data: it is passed by pointer to functions of their own.
+///
+/// It lies in the frame of the entry point, because the stack holds 512 bytes for the deepest chain of calls.
 #[repr(C)]
 pub(crate) struct Work {
     /// Its headers.
     pub(crate) parsed: Parsed,
+    /// MAC address that it came from, as a word, from [`Work::arrive`] on.
+    pub(crate) mac: u64,
+    /// Coarse monotonic clock in milliseconds, modulo 2^32, from [`Work::arrive`] on.
+    pub(crate) now: u32,
     /// What becomes of it.
     pub(crate) verdict: Verdict,
     /// Service id, or 0.
@@ -22,6 +32,8 @@ pub(crate) struct Work {
     pub(crate) ifindex: u32,
     /// Largest packet on the way to the server, when this one is larger.
     pub(crate) limit: u16,
+    /// Device it came in by, from [`Work::arrive`] on.
+    pub(crate) device: u8,
     /// Whether it was given a server anew.
     pub(crate) opened: bool,
     /// Whether it is an answer of a nat server.
@@ -31,21 +43,55 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// The work that a frame makes, before anything of it was read.
-    #[inline]
+    /// The work that a frame makes, before anything of it was read, in `place`: a returned one is copied, and the
+    /// stack does not hold two.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
     #[expect(clippy::cast_possible_truncation, reason = "a frame is shorter than 4 GB")]
-    pub(crate) fn new(packet: &XdpPacket) -> Self {
-        Self {
-            parsed: Parsed::default(),
-            verdict: Verdict::pass(Reason::NotAService),
-            service: 0,
-            server: ServerRef::NONE,
-            bytes: packet.frame_len() as u32,
-            ifindex: packet.ingress_ifindex(),
-            limit: 0,
-            opened: false,
-            reply: false,
-            not_remembered: false,
-        }
+    pub(crate) fn begin<'a>(place: &'a mut MaybeUninit<Self>, packet: &XdpPacket) -> &'a mut Self {
+        let work = zeroed(place);
+        work.bytes = packet.frame_len() as u32;
+        work.ifindex = packet.ingress_ifindex();
+        work
     }
+
+    /// Notes when and where the packet came in; `false` if the frame is for another machine.
+    ///
+    /// A switch floods what it has not learnt, and an interface in promiscuous mode shows it to the program: it must
+    /// not be forwarded twice.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "out of line, 6.18 says `R1 invalid mem access 'scalar'` of the context"
+    )]
+    pub(crate) fn arrive(&mut self, packet: &XdpPacket) -> bool {
+        let Some(ethernet) = packet.load::<EthernetHeader>(0) else { return false };
+        let (mac, destination) = (mac_word(ethernet.source), mac_word(ethernet.destination));
+        let Some(device) = maps::device_of(self.ifindex) else { return false };
+        let Some(interface) = maps::interface(u16::from(device)) else { return false };
+        (self.mac, self.now, self.device) = (mac, maps::now(), device);
+        mac_word(interface.mac) == destination
+    }
+}
+
+const WORDS: usize = size_of::<Work>() / size_of::<u64>();
+
+const _: () = {
+    assert!(size_of::<Work>() == WORDS * size_of::<u64>(), "written word by word");
+    assert!(Family::V4 as u8 == 0 && Outcome::Pass as u8 == 0 && Reason::NotIp as u8 == 0, "zeros are valid");
+};
+
+/// A work of zeros. Stored word by word: of plain stores the compiler makes a call of `memset`, a loop over bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the work must lie in the frame of the entry point")]
+fn zeroed(place: &mut MaybeUninit<Work>) -> &mut Work {
+    let words = place.as_mut_ptr().cast::<u64>();
+    for word in 0..WORDS {
+        // SAFETY: the word lies inside the work, which is aligned for words.
+        let word = unsafe { words.add(word) };
+        // SAFETY: as above.
+        unsafe { word.write_volatile(0) };
+    }
+    // SAFETY: every byte was written, and zeros are a valid value of every field, as asserted above.
+    unsafe { place.assume_init_mut() }
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lb_tests::lab::site::{Family, Site};
 use lb_tests::lab::{ChildGuard, Pattern, http, wait_until};
-use serde_json::Value;
 
 use crate::rows;
 use crate::support::{
     Balanced,
     Method::{self, Dr, Ipip, Nat},
-    PORT,
+    PORT, socket,
 };
 
 const LENGTH: u64 = 200_000_000;
@@ -59,7 +58,7 @@ fn a_download_survives_what_the_operator_does(method: Method, near: u8, far: u8)
 fn removing_a_server_breaks_only_its_own_connections() -> Result<()> {
     let balanced = Balanced::new(Site::routed("remove", 3, 0)?, &[Dr, Nat, Ipip])?;
     balanced.serve(Family::V4, "rr", &[1, 1, 1])?;
-    let service = std::net::SocketAddr::new(balanced.site.vip(Family::V4), PORT);
+    let service = socket(balanced.site.vip(Family::V4), PORT);
     let mut open = Vec::new();
     for _ in 0..60 {
         let mut connection = http::Connection::open(&balanced.site.client, service)?;
@@ -84,7 +83,7 @@ fn removing_a_server_breaks_only_its_own_connections() -> Result<()> {
 fn a_draining_server_keeps_its_connections_and_gets_no_new_one() -> Result<()> {
     let balanced = Balanced::new(Site::routed("drain", 2, 0)?, &[Dr, Dr])?;
     balanced.serve(Family::V4, "rr", &[1, 1])?;
-    let service = std::net::SocketAddr::new(balanced.site.vip(Family::V4), PORT);
+    let service = socket(balanced.site.vip(Family::V4), PORT);
     let mut open = Vec::new();
     for _ in 0..10 {
         let mut connection = http::Connection::open(&balanced.site.client, service)?;
@@ -125,8 +124,7 @@ fn arrives(download: &mut ChildGuard, file: &std::path::Path, length: u64) -> Re
 
 /// Kills the agent as a crash would, by the process id that it reports itself.
 fn kill_agent(balanced: &Balanced) -> Result<()> {
-    let status = balanced.lb_json("status")?;
-    let pid = status.pointer("/agent/pid").and_then(Value::as_u64).context("status names no agent")?;
+    let pid = balanced.agent()?;
     balanced.site.director.run(&["kill", "-9", &pid.to_string()])?;
     wait_until(Duration::from_secs(5), "the agent to end", || {
         std::fs::read_link(format!("/proc/{pid}/exe")).is_err()

@@ -3,8 +3,11 @@
 #![expect(clippy::indexing_slicing, reason = "a panic in a test is a failure with a line number")]
 
 mod continuity;
+mod director;
 mod lab;
 mod methods;
+mod ports;
 mod refusals;
 mod schedulers;
+mod sizes;
 mod support;

@@ -8,12 +8,14 @@ use crate::rows;
 use crate::support::{
     Balanced,
     Method::{self, Dr, Ipip, Nat},
+    socket,
 };
 
 rows! { pages_are_served_in_both_families:
     dr_on_one_segment => Site::one_segment("dr", 2)?, &[Dr, Dr];
     ipip_on_one_segment => Site::one_segment("ipip", 2)?, &[Ipip, Ipip];
     dr_behind_a_router => Site::routed("dr", 2, 0)?, &[Dr, Dr];
+    dr_out_of_another_interface => Site::two_arms_and_direct_replies("dr2", 2)?, &[Dr, Dr];
     nat_with_one_arm => Site::routed("nat1", 2, 0)?, &[Nat, Nat];
     nat_with_two_arms => Site::two_arms("nat2", 2)?, &[Nat, Nat];
     ipip_to_another_network => Site::routed("ipip", 0, 2)?, &[Ipip, Ipip];
@@ -69,8 +71,8 @@ fn pages_are_served_through_the_other_family(inner: Family, outer: Family) -> Re
 fn a_nat_server_may_have_a_port_of_its_own() -> Result<()> {
     let balanced = Balanced::new(Site::routed("natport", 1, 0)?, &[Nat])?;
     for family in FAMILIES {
-        let service = std::net::SocketAddr::new(balanced.site.vip(family), 8000);
-        let server = std::net::SocketAddr::new(balanced.site.servers[0].address(family), 80);
+        let service = socket(balanced.site.vip(family), 8000);
+        let server = socket(balanced.site.servers[0].address(family), 80);
         let name = format!("port-{family:?}").to_lowercase();
         balanced.lb(&format!("service add {name} {service}/tcp"))?;
         balanced.lb(&format!("server add {name} {server} --method nat"))?;
@@ -96,7 +98,7 @@ fn names_are_answered_over_udp_and_tcp(site: Site, methods: &[Method]) -> Result
         for (protocol, options) in [("udp", vec![]), ("tcp", vec!["+tcp"])] {
             let name = format!("dns-{protocol}-{family:?}").to_lowercase();
             let vip = balanced.site.vip(family);
-            let service = std::net::SocketAddr::new(vip, 53);
+            let service = socket(vip, 53);
             balanced.lb(&format!("service add {name} {service}/{protocol} --scheduler rr"))?;
             for index in 0..methods.len() {
                 balanced.add_server(&name, index, family, 1)?;

@@ -5,7 +5,10 @@ use std::process::Output;
 use anyhow::{Result, ensure};
 use lb_tests::lab::site::{Family, Site};
 
-use crate::support::{Balanced, Method::Dr};
+use crate::support::{
+    Balanced,
+    Method::{Dr, Ipip},
+};
 
 /// A name, what is typed, and what the error has to say.
 type Row = (&'static str, &'static str, &'static [&'static str]);
@@ -22,7 +25,7 @@ const COMMANDS: &[Row] = &[
     ("a duplicate address", "service add other 10.0.0.10:80/tcp", &["10.0.0.10", "web"]),
     ("dr with a port", "server add web 10.0.0.12:8080 --method dr", &["dr", "port"]),
     ("ipip with a port", "server add web 10.0.0.12:8080 --method ipip", &["ipip", "port"]),
-    ("dr to a server that is not on-link", "server add web 10.9.9.9 --method dr", &["10.9.9.9", "dr"]),
+    ("dr to a server behind a router", "server add web 10.0.2.12 --method dr", &["10.0.2.12", "dr", "ipip"]),
     ("dr across families", "server add web fd00::12 --method dr", &["fd00::12"]),
     ("nat across families", "server add web fd00::12 --method nat", &["fd00::12"]),
     ("an unknown pool", "server add nothing 10.0.0.12", &["nothing"]),
@@ -33,22 +36,26 @@ const COMMANDS: &[Row] = &[
     ("a duplicate server", "server add web 10.0.0.11 --name web1 --method nat", &["web1"]),
     ("a missing file", "apply /nonexistent.toml", &["/nonexistent.toml"]),
     ("a missing socket", "--socket /nonexistent/agent.sock service list", &["/nonexistent/agent.sock"]),
-    ("a second agent", "agent", &["agent.sock"]),
+    ("a second agent", "agent", &["another agent", "director/state"]),
+    ("a busy socket", "--state-dir other agent", &["agent.sock"]),
 ];
 
 #[test]
 fn each_mistake_gives_one_error_and_changes_nothing() -> Result<()> {
-    let balanced = Balanced::new(Site::one_segment("refuse", 2)?, &[Dr, Dr])?;
+    let balanced = Balanced::new(Site::routed("refuse", 1, 1)?, &[Dr, Ipip])?;
     let director = &balanced.site.director;
     director.ip("link add name br0 type bridge")?;
     balanced.add_service("web", Family::V4, "wrr")?;
     balanced.add_server("web", 0, Family::V4, 1)?;
     let before = director.lb("export")?;
+    let mut wrong = Vec::new();
     for &(name, line, words) in COMMANDS {
         let output = director.lb_ctl_output(&line.split_whitespace().collect::<Vec<_>>())?;
-        is_one_error(name, &output, words)?;
+        println!("{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        wrong.extend(is_one_error(name, &output, words).err());
         assert_eq!(director.lb("export")?, before, "{name} changed the configuration");
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(balanced.curl(Family::V4)?, "web1");
     Ok(())
 }
@@ -87,7 +94,7 @@ fn a_directory_that_is_no_bpffs_is_refused() -> Result<()> {
     std::fs::create_dir(&plain)?;
     let plain = plain.to_string_lossy();
     let output = site.director.lb_ctl_output(&["--bpffs", &plain, "attach", "eth0"])?;
-    is_one_error("no bpffs", &output, &[&plain, "mount"])?;
+    is_one_error("no bpffs", &output, &["no BPF file system", "mount -t bpf"])?;
     assert!(!site.director.ip("link show dev eth0")?.contains("xdp"), "attached");
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! The shares that real connections get.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use anyhow::Result;
 use lb_tests::lab::http;
 use lb_tests::lab::site::{Family, Site};
 
 use crate::rows;
-use crate::support::{Balanced, Method::Dr, PORT};
+use crate::support::{Balanced, Method::Dr, PORT, socket};
 
 #[test]
 fn wrr_shares_are_exact_after_each_turn() -> Result<()> {
@@ -44,7 +43,7 @@ fn hashed_shares_are_near_the_weights(scheduler: &str, family: Family) -> Result
     let balanced = Balanced::new(Site::one_segment(scheduler, 3)?, &[Dr; 3])?;
     balanced.serve(family, scheduler, &WEIGHTS)?;
     let clients = balanced.site.many_clients(family)?;
-    let service = SocketAddr::new(balanced.site.vip(family), PORT);
+    let service = socket(balanced.site.vip(family), PORT);
     let mut shares: BTreeMap<String, u32> = BTreeMap::new();
     for number in 0..FLOWS {
         let mut connection =

@@ -1,6 +1,7 @@
 //! A site with its web servers running and the program attached, and what the tests ask of it.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::lab::http;
@@ -37,32 +38,36 @@ pub(crate) struct Balanced {
 }
 
 impl Balanced {
-    /// Prepares the servers of `site` for these methods, in their order, and attaches to the director.
+    /// Attaches to every device of the director and prepares the servers for these methods, in their order.
     pub(crate) fn new(site: Site, methods: &[Method]) -> Result<Self> {
+        for device in [DEVICE, INNER_DEVICE] {
+            if site.director.ip(&format!("link show dev {device}")).is_ok() {
+                site.director.lb(&format!("attach {device}"))?;
+            }
+        }
+        Self::attached(site, methods)
+    }
+
+    /// As [`Balanced::new`], where the test has attached itself.
+    pub(crate) fn attached(site: Site, methods: &[Method]) -> Result<Self> {
         ensure!(site.servers.len() == methods.len(), "a method for each server");
+        let mut web = Vec::new();
         for (server, method) in site.servers.iter().zip(methods) {
             let vips = FAMILIES.map(|family| site.vip(family));
             let directors = FAMILIES.map(|family| site.director_address(family));
             match method {
-                Method::Dr => vips.into_iter().try_for_each(|vip| server.host.serve_dr(vip))?,
-                Method::Nat => {
-                    directors.into_iter().try_for_each(|director| server.host.serve_nat(director))?;
-                }
+                Method::Dr => vips.iter().try_for_each(|&vip| server.host.serve_dr(vip))?,
+                Method::Nat => directors.iter().try_for_each(|&director| server.host.serve_nat(director))?,
                 Method::Ipip => server.host.serve_ipip(DEVICE, &vips)?,
             }
-        }
-        let web =
-            site.servers.iter().map(|server| Nginx::start(&server.host, PORT)).collect::<Result<_>>()?;
-        site.director.lb(&format!("attach {DEVICE}"))?;
-        if site.director.ip(&format!("link show dev {INNER_DEVICE}")).is_ok() {
-            site.director.lb(&format!("attach {INNER_DEVICE}"))?;
+            web.push(Nginx::start(&server.host, PORT)?);
         }
         Ok(Self { web, site, methods: methods.to_vec() })
     }
 
     /// Adds the TCP service `name` on the VIP of `family`.
     pub(crate) fn add_service(&self, name: &str, family: Family, scheduler: &str) -> Result<()> {
-        let service = std::net::SocketAddr::new(self.site.vip(family), PORT);
+        let service = socket(self.site.vip(family), PORT);
         self.lb(&format!("service add {name} {service}/tcp --scheduler {scheduler}"))
     }
 
@@ -93,7 +98,7 @@ impl Balanced {
 
     /// The URL of the page on the VIP.
     pub(crate) fn url(&self, family: Family, path: &str) -> String {
-        format!("http://{}{path}", std::net::SocketAddr::new(self.site.vip(family), PORT))
+        format!("http://{}{path}", socket(self.site.vip(family), PORT))
     }
 
     /// Who answers one request by curl.
@@ -104,12 +109,18 @@ impl Balanced {
 
     /// Who answered how many of `count` requests, a connection each.
     pub(crate) fn shares(&self, family: Family, count: usize) -> Result<BTreeMap<String, usize>> {
-        let address = std::net::SocketAddr::new(self.site.vip(family), PORT);
+        let address = socket(self.site.vip(family), PORT);
         let mut shares = BTreeMap::new();
         for _ in 0..count {
             *shares.entry(http::get(&self.site.client, address, "/")?.server).or_default() += 1;
         }
         Ok(shares)
+    }
+
+    /// The process id of the agent, as it says itself.
+    pub(crate) fn agent(&self) -> Result<u64> {
+        let pid = self.lb_json("status")?.pointer("/agent/pid").and_then(Value::as_u64);
+        pid.context("status names no agent")
     }
 
     /// A counter of a server, from `lb-ctl stats`.
@@ -121,6 +132,11 @@ impl Balanced {
             .map(|row| row.get(key).and_then(Value::as_u64).with_context(|| format!("no {key} in {row}")))
             .sum()
     }
+}
+
+/// An address and a port.
+pub(crate) fn socket(address: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(address, port)
 }
 
 /// The rows of a test: each is a test of its own that calls `$check` with its values.

@@ -1,6 +1,6 @@
 //! What a client gets that cannot be served: bytes from scapy, the rate, and silence where it is asked for.
 
-use crate::given::{V4, V6};
+use crate::given::{V4, V6, error_v4};
 use lb_common::server::Method::{Dr, Nat};
 use lb_common::server::ServerState::Down;
 use lb_common::service::FLAG_SILENT;
@@ -55,17 +55,8 @@ mod silence {
         syn => V4.syn(), drops(NoServer);
         unknown_segment => V4.ack(), drops(NoConnection);
         datagram => V4.datagram(), drops(NoServer);
-        time_exceeded_is_said_by_every_router => V4.syn().ttl(1), answers(TtlExpired, expired());
-    }
-
-    fn expired() -> Vec<u8> {
-        let body = V4.syn().ttl(1).build();
-        let message = [&[11, 0, 0, 0, 0, 0, 0, 0][..], &body[14..14 + 28]].concat();
-        let sum = lb_tests::packet::checksum(&message).to_be_bytes();
-        let message = [&[11, 0][..], &sum, &message[4..]].concat();
-        crate::given::returned(
-            lb_tests::packet::raw(V4.vip.ip(), V4.client.ip(), 1, &message).dont_fragment().id(0),
-        )
+        time_exceeded_is_said_by_every_router => V4.syn().ttl(1),
+            answers(TtlExpired, error_v4(11, 0, 0, &V4.syn().ttl(1)));
     }
 }
 

@@ -4,6 +4,7 @@ use crate::given::{V4, V6};
 use lb_common::verdict::Reason::{Decapsulated, EcnInvalid, NotIp, NotOurTunnel};
 use lb_tests::packet::{PacketBuilder, VLAN, arp_request, tcp};
 use lb_tests::program::{Expected, LoadedDecap, cases, drops, passes};
+use std::net::{IpAddr, SocketAddr};
 
 const DECAP: &str = include_str!("../fixtures/decap.txt");
 
@@ -29,6 +30,11 @@ fn the_inner_packet_is_what_scapy_says() {
 
 fn rows() -> Vec<(&'static str, PacketBuilder, Expected)> {
     let mine = |packet: PacketBuilder| packet.tunnelled(V4.director, V4.servers[0]);
+    let mapped = |address: IpAddr| match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        IpAddr::V6(_) => address,
+    };
+    let (mapped_vip, mapped_host) = (SocketAddr::new(mapped(V4.vip.ip()), 80), mapped(V4.servers[0]));
     let stranger = tcp(V4.client, (V4.servers[2], 80).into());
     let ours = |reason| passes(reason);
     vec![
@@ -45,6 +51,8 @@ fn rows() -> Vec<(&'static str, PacketBuilder, Expected)> {
         ("another protocol", mine(V4.syn()).protocol(47), ours(NotOurTunnel)),
         ("4 announced, 6 inside", mine(V6.syn()).protocol(4), ours(NotOurTunnel)),
         ("6 announced, 4 inside", mine(V4.syn().payload_len(60)).protocol(41), ours(NotOurTunnel)),
+        ("inner address mapped into IPv6", mine(tcp(V6.client, mapped_vip)), ours(NotOurTunnel)),
+        ("outer address mapped into IPv6", V4.syn().tunnelled(V6.director, mapped_host), ours(NotOurTunnel)),
         ("arp", arp_request([10, 0, 0, 1], [10, 0, 0, 11]), ours(NotIp)),
         ("vlan", mine(V4.syn()).tag(VLAN, 7), ours(NotIp)),
     ]

@@ -5,7 +5,7 @@ use lb_common::server::Method::Nat;
 use lb_common::verdict::Reason::{Fragment, IpOptions, NotAService, NotIp, NotTcpOrUdp, Truncated};
 use lb_tests::packet::{ACK, PacketBuilder, QINQ, RST, SYN, VLAN, arp_request, frame, raw, tcp, udp};
 use lb_tests::program::{LoadedProgram, World, passes};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Both families with a nat server, so that answers are looked for as well.
 fn world() -> World {
@@ -111,10 +111,10 @@ mod transport {
         another_address => tcp(V4.client, SocketAddr::new(V4.director, 80)), passes(NotAService);
         another_address_v6 => udp(V6.client, SocketAddr::new(V6.director, 80)), passes(NotAService);
         ttl_1_to_another_address => tcp(V4.client, SocketAddr::new(V4.director, 80)).ttl(1), passes(NotAService);
-        hop_limit_0_to_another_address => udp(V6.client, SocketAddr::new(V6.director, 80)).ttl(0), passes(NotAService);
+        hop_limit_0_to_another_address => udp(V6.client, (V6.director, 80).into()).ttl(0), passes(NotAService);
         reset_to_another_port => tcp(V4.client, other_port(V4.vip)).flags(RST), passes(NotAService);
         port_0_of_the_vip => tcp(V4.client, SocketAddr::new(V4.vip.ip(), 0)), passes(NotAService);
-        of_a_nat_server_to_a_stranger => tcp(SocketAddr::new(V4.servers[0], 80), V4.client).flags(SYN | ACK), passes(NotAService);
+        of_a_nat_server_to_a_stranger => tcp((V4.servers[0], 80).into(), V4.client).flags(SYN | ACK), passes(NotAService);
         of_a_nat_server_to_a_stranger_v6 => udp(SocketAddr::new(V6.servers[0], 80), V6.client), passes(NotAService);
         from_the_vip => tcp(V4.vip, V4.client).flags(SYN | ACK), passes(NotAService);
         wrong_tcp_checksum_elsewhere => tcp(V4.client, other_port(V4.vip)).payload_len(1), passes(NotAService);
@@ -126,12 +126,22 @@ mod transport {
     }
 
     #[test]
-    fn an_address_mapped_into_ipv6_is_not_the_ipv4_vip() {
-        let mapped = |socket: SocketAddr| match socket.ip() {
-            std::net::IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), socket.port()),
-            std::net::IpAddr::V6(_) => socket,
-        };
+    fn an_address_mapped_into_ipv6_is_not_the_ipv4_one() {
         let mut program = LoadedProgram::load(&world());
-        program.expect(&tcp(mapped(V4.client), mapped(V4.vip)).build(), &passes(NotAService));
+        for packet in [
+            tcp(mapped(V4.client), mapped(V4.vip)),
+            udp(mapped(V4.client), V6.vip),
+            tcp(mapped((V4.servers[0], 80).into()), mapped(V4.client)),
+        ] {
+            program.expect(&packet.build(), &passes(NotAService));
+        }
+    }
+}
+
+/// The same as `::ffff:a.b.c.d`.
+fn mapped(socket: SocketAddr) -> SocketAddr {
+    match socket.ip() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), socket.port()),
+        IpAddr::V6(_) => socket,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use lb_common::flow::{TCP, UDP};
 use lb_common::server::Method;
-use lb_tests::packet::{ACK, CLIENT_MAC, DIRECTOR_MAC, PacketBuilder, tcp, udp};
+use lb_tests::packet::{ACK, CLIENT_MAC, DIRECTOR_MAC, PacketBuilder, checksum, raw, tcp, udp};
 use lb_tests::program::{ServerSpec, Service, World, address, mac_of, server, service};
 
 /// A client, a VIP and servers of one family.
@@ -100,4 +100,13 @@ fn with_all(service: Service, servers: impl IntoIterator<Item = ServerSpec>) -> 
 /// `packet` as the client gets it from the director.
 pub(crate) fn returned(packet: PacketBuilder) -> Vec<u8> {
     packet.macs(DIRECTOR_MAC, CLIENT_MAC).build()
+}
+
+/// The ICMP error of the VIP that quotes `packet` of IPv4: its IP header and eight bytes (RFC 792, RFC 1191).
+pub(crate) fn error_v4(kind: u8, code: u8, mtu: u16, packet: &PacketBuilder) -> Vec<u8> {
+    let quote = &packet.build()[14..14 + 28];
+    let body = [&[0, 0][..], &mtu.to_be_bytes(), quote].concat();
+    let sum = checksum(&[&[kind, code, 0, 0][..], &body].concat()).to_be_bytes();
+    let message = [&[kind, code][..], &sum, &body].concat();
+    returned(raw(V4.vip.ip(), V4.client.ip(), 1, &message).dont_fragment().id(0))
 }

@@ -2,9 +2,12 @@
 
 use crate::given::{V4, returned};
 use lb_common::server::Method::{Dr, Nat};
+use lb_common::service::Timeouts;
 use lb_common::verdict::Reason::{ForwardedDr, NoConnection};
+use lb_tests::lab::wait_until;
 use lb_tests::packet::{ACK, FIN, PacketBuilder, RST, SYN, tcp};
 use lb_tests::program::{Expected, LoadedProgram, World, answers, sends};
+use std::time::{Duration, Instant};
 
 /// Three dr servers in turn: 1, 2, 3.
 fn program() -> LoadedProgram {
@@ -141,5 +144,21 @@ fn a_udp_flow_stays_on_its_server() {
     program.reschedule(1, &[0, 1, 1]);
     for _ in 0..3 {
         program.expect(&V4.datagram().build(), &on(&V4.datagram(), 1));
+    }
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_is_forgotten() {
+    let timeouts = Timeouts { syn: 20, udp: 20, ..Timeouts::default() };
+    let service = V4.three().timeouts(timeouts);
+    for next in [V4.ack(), V4.syn()] {
+        let mut program = LoadedProgram::load(&World::new([service.clone()]));
+        program.expect(&V4.syn().build(), &on(&V4.syn(), 1).opening());
+        // The program's clock is coarse: it may stand still for 10 ms.
+        let start = Instant::now();
+        wait_until(Duration::from_secs(5), "40 ms", || start.elapsed() > Duration::from_millis(40)).unwrap();
+        let opens = next.build() == V4.syn().build();
+        let expected = if opens { on(&next, 2).opening() } else { answers(NoConnection, reset(5001)) };
+        program.expect(&next.build(), &expected);
     }
 }

@@ -23,15 +23,20 @@ macro_rules! cases {
 }
 
 mod answers;
+mod datapath;
 mod decap;
 mod dr;
 mod fixtures;
 mod foreign;
+mod frames;
+mod garbage;
 mod given;
+mod harness;
 mod lifetime;
 mod next_hops;
 mod ports;
 mod shares;
+mod sizes;
 mod states;
 mod tables;
 mod truncated;

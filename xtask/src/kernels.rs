@@ -5,7 +5,6 @@
 //! runs on that kernel's own verifier and `BPF_PROG_TEST_RUN`. Nothing of the guest reaches this machine's network.
 
 mod apt;
-mod command;
 mod guest;
 mod image;
 mod newc;
@@ -18,10 +17,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use self::apt::Archive;
-use self::command::say;
 use self::image::Image;
 use self::payload::Payload;
 use self::transcript::Transcript;
+use crate::command::{self, say};
 
 /// The oldest kernel that the programs promise to load on.
 const DEFAULT_VERSIONS: [&str; 1] = ["6.1"];

@@ -60,7 +60,8 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run()?,
         Task::Kernels { versions } => {
             build::programs()?;
-            kernels::run(versions)?;
+            let passed = kernels::run(versions)?;
+            command::say(&format!("{passed} program tests passed"));
         }
     }
     Ok(ExitCode::SUCCESS)

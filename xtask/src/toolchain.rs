@@ -14,6 +14,8 @@ const RUSTC: &str = "1.95";
 const BPF_LINKER: &str = "0.10.3";
 /// Where `setup` puts bpf-linker, below the workspace.
 const TOOLS: &str = "target/tools";
+/// Programs of the compiler's directory that check, and the components that hold them.
+const CHECKERS: [(&str, &str); 2] = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")];
 
 /// Something that is not there, and the command that installs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,10 @@ impl Missing {
     fn new(what: impl Into<String>, install: &str) -> Self {
         Self { what: what.into(), install: install.split(' ').map(str::to_owned).collect() }
     }
+
+    fn component(name: &str) -> Self {
+        Self::new(format!("{name}, a component of the compiler"), &format!("rustup component add {name}"))
+    }
 }
 
 /// What building the programs lacks here.
@@ -36,9 +42,9 @@ impl Missing {
 /// The compiler cannot be asked.
 pub(crate) fn missing() -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
-    missing.extend(wrong_compiler(&output(Command::new("rustc").arg("--version"))?));
+    missing.extend(wrong_compiler(&rustc(&["--version"])?));
     if !sysroot()?.join("lib/rustlib/src/rust/library/core/Cargo.toml").is_file() {
-        missing.push(Missing::new("the source of the standard library", "rustup component add rust-src"));
+        missing.push(Missing::component("rust-src"));
     }
     if bpf_linker().is_none() {
         let install = format!("cargo install bpf-linker --version {BPF_LINKER} --locked --root {TOOLS}");
@@ -48,13 +54,13 @@ pub(crate) fn missing() -> Result<Vec<Missing>> {
 }
 
 /// What formatting and linting lack here.
-pub(crate) fn missing_for_checks() -> Vec<Missing> {
-    let components = [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")];
-    let absent = components.iter().filter(|(program, _)| !works(Command::new(program).arg("--version")));
-    let missing = absent.map(|(_, component)| {
-        Missing::new(format!("the component {component}"), &format!("rustup component add {component}"))
-    });
-    missing.collect()
+///
+/// # Errors
+/// The compiler cannot be asked.
+pub(crate) fn missing_for_checks() -> Result<Vec<Missing>> {
+    let binaries = sysroot()?.join("bin");
+    let absent = CHECKERS.iter().filter(|(program, _)| !binaries.join(program).is_file());
+    Ok(absent.map(|(_, component)| Missing::component(component)).collect())
 }
 
 /// Refuses to go on where something is missing, and names it with the command that installs it.
@@ -65,7 +71,10 @@ pub(crate) fn check() -> Result<()> {
     }
     let lines: Vec<_> =
         missing.iter().map(|Missing { what, install }| format!("  {what}: {}", install.join(" "))).collect();
-    bail!("cannot build the programs; missing, with what installs it:\n{}\nhint:  `cargo xtask setup` runs these", lines.join("\n"))
+    bail!(
+        "cannot build the programs; missing, with what installs it:\n{}\nhint:  `cargo xtask setup` runs these",
+        lines.join("\n")
+    )
 }
 
 /// The bpf-linker of the right version: the workspace's own, else the one in the search path.
@@ -80,8 +89,12 @@ pub(crate) fn libraries() -> Result<PathBuf> {
 }
 
 fn sysroot() -> Result<PathBuf> {
-    let path = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(workspace::root()))?;
-    Ok(PathBuf::from(path.trim_end()))
+    Ok(PathBuf::from(rustc(&["--print", "sysroot"])?.trim_end()))
+}
+
+/// What the compiler of this workspace says.
+fn rustc(arguments: &[&str]) -> Result<String> {
+    output(Command::new("rustc").args(arguments).current_dir(workspace::root()))
 }
 
 fn wrong_compiler(version: &str) -> Option<Missing> {
@@ -96,10 +109,6 @@ fn is_right_linker(path: &Path) -> bool {
     version.is_ok_and(|output| {
         String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1) == Some(BPF_LINKER)
     })
-}
-
-fn works(command: &mut Command) -> bool {
-    command.current_dir(workspace::root()).output().is_ok_and(|output| output.status.success())
 }
 
 /// `directory` in front of the search path of shared libraries.
@@ -121,6 +130,12 @@ mod tests {
             assert!(missing.what.starts_with("rustc 1.95 (this is 1.9"), "{missing:?}");
             assert_eq!(missing.install.join(" "), "rustup toolchain install 1.95.0");
         }
+    }
+
+    #[test]
+    fn the_pinned_toolchain_is_the_one_that_is_asked_for() {
+        let pinned = include_str!("../../rust-toolchain.toml");
+        assert!(pinned.contains(&format!("channel = \"{RUSTC}.")), "{pinned}");
     }
 
     #[test]

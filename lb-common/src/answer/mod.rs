@@ -29,6 +29,7 @@ pub enum Answer {
 
 /// The answer to `parsed` when it is refused for `reason`; `limit` is the largest packet on the way.
 ///
+/// A next hop that is not known at the moment may be known again at the next packet: a connection survives the gap.
 /// A `silent` service answers only what every router does. A reset is never answered (RFC 9293, section 3.10.7.1).
 #[inline]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest differ by protocol, not by reason")]
@@ -36,7 +37,7 @@ pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -
     match reason {
         Reason::TtlExpired => Some(Answer::TimeExceeded),
         Reason::TooBig => Some(Answer::TooBig(limit)),
-        Reason::NoHeadroom => None,
+        Reason::NoHeadroom | Reason::NoNextHop => None,
         _ if silent => None,
         _ if parsed.protocol != TCP => Some(Answer::Unreachable),
         _ if parsed.flags.has(TcpFlags::RST) => None,

@@ -146,6 +146,10 @@ pub fn tunnelled<P: PacketBytes + ?Sized>(packet: &P) -> Result<Tunnelled, Reaso
         _ => return Err(Reason::NotIp),
     };
     let (inner, inner_family) = inner_destination(packet, IP_OFFSET + usize::from(outer_len), protocol)?;
+    // An IPv6 address that maps an IPv4 one means that one in the tables, and nothing on the wire.
+    if (outer.is_v4() && outer_len != 20) || (inner.is_v4() && inner_family == Family::V6) {
+        return Err(Reason::NotOurTunnel);
+    }
     Ok(Tunnelled { outer, inner, inner_family, outer_len, outer_tos })
 }
 

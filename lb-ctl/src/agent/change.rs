@@ -1,9 +1,10 @@
 //! A change of the configuration: judged, then stored, then written to the kernel; or refused, and nothing is changed.
 
-use super::observe::server_addresses;
-use super::preflight;
-use super::state::Desired;
 use super::converge::failure;
+use super::observe::{kept_neighbours, server_addresses};
+use super::plan::Plan;
+use super::preflight;
+use super::state::{Desired, Observed};
 use super::writer::Writer;
 use crate::api::{Change, Changed, Failure};
 use crate::config::diff::{Difference, Kind};
@@ -16,11 +17,20 @@ impl Writer {
     pub(super) async fn change(&mut self, change: &Change) -> Result<Changed, Failure> {
         let (config, intent) = change::apply(&self.stored.config, &self.stored.intent, change)?;
         let observed = self.look(&server_addresses(&config)).await?;
-        preflight::check(&self.stored.config, &config, &observed)?;
         let desired = Desired { config, intent };
-        let plan = self.plan(&desired, &observed)?;
+        let plan = match self.judge(&desired, &observed) {
+            Ok(plan) => plan,
+            Err(refused) => {
+                self.release(kept_neighbours(&observed).difference(&self.kept)).await;
+                return Err(refused);
+            }
+        };
         let switched = self.switch_interfaces(&desired.config)?;
-        let stored = Stored { config: desired.config.clone(), intent: desired.intent.clone(), placed: self.stored.placed.clone() };
+        let stored = Stored {
+            config: desired.config.clone(),
+            intent: desired.intent.clone(),
+            placed: self.stored.placed.clone(),
+        };
         if let Err(error) = self.store.save(&stored) {
             self.switch_back(switched);
             let refused = Failure::failed(error.to_string());
@@ -35,19 +45,26 @@ impl Writer {
         self.place_vips(false).await;
         if let Err(failure) = written {
             self.problem = Some(failure.clone());
-            return Err(Failure { message: format!("stored, but not in force: {}", failure.message), ..failure }
-                .with_hint("the agent tries again every second; `lb-ctl status` says how it stands"));
+            return Err(Failure {
+                message: format!("stored, but not in force: {}", failure.message),
+                ..failure
+            }
+            .with_hint("the agent tries again every second; `lb-ctl status` says how it stands"));
         }
         Ok(self.changed(change, &before))
+    }
+
+    /// What has to be written, if it can work on this host and there is room for it.
+    fn judge(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
+        preflight::check(&self.stored.config, &desired.config, observed)?;
+        self.plan(desired, observed)
     }
 
     fn changed(&self, change: &Change, before: &Stored) -> Changed {
         let mut differences = diff::diff(&before.config, &self.stored.config);
         differences.extend(drains(&before.intent, &self.stored.intent));
-        let interface = match change {
-            Change::Attach(interface) => self.interface_status(interface).ok(),
-            _ => None,
-        };
+        let interface =
+            if let Change::Attach(interface) = change { self.interface_status(interface).ok() } else { None };
         tracing::info!(differences = differences.len(), "changed");
         Changed { differences, notes: self.notes(change), interface }
     }
@@ -55,15 +72,12 @@ impl Writer {
     /// What the operator should know beside the change itself.
     fn notes(&self, change: &Change) -> Vec<String> {
         let mut notes = Vec::new();
-        let touched = match change {
-            Change::ServerAdd { pool, .. }
-            | Change::ServerSet { pool, .. }
-            | Change::ServerRemove { pool, .. }
-            | Change::ServerDrain { pool, .. }
-            | Change::ServerUndrain { pool, .. } => Some(pool),
-            _ => None,
-        };
-        if let Some(pool) = touched {
+        if let Change::ServerAdd { pool, .. }
+        | Change::ServerSet { pool, .. }
+        | Change::ServerRemove { pool, .. }
+        | Change::ServerDrain { pool, .. }
+        | Change::ServerUndrain { pool, .. } = change
+        {
             let users = users(&self.stored.config, pool);
             match users.as_slice() {
                 [] => notes.push(format!("no service uses pool {pool} yet")),
@@ -74,7 +88,10 @@ impl Writer {
         if let Change::ServerAdd { server, .. } = change
             && self.observed.way(server.address.ip).is_some_and(|way| way.mac.is_none())
         {
-            notes.push(format!("{} does not answer yet: packets for it are refused until it does", server.address.ip));
+            notes.push(format!(
+                "{} does not answer yet: packets for it are refused until it does",
+                server.address.ip
+            ));
         }
         notes
     }
@@ -94,9 +111,13 @@ impl Writer {
             }
             done.push(before.map_or_else(|| Undo::Detach(interface.name.clone()), Undo::Attach));
         }
-        for interface in old.iter().filter(|before| !new.interfaces.iter().any(|after| after.name == before.name)) {
+        for interface in
+            old.iter().filter(|before| !new.interfaces.iter().any(|after| after.name == before.name))
+        {
             match self.datapath.detach(&interface.name) {
-                Ok(()) | Err(crate::datapath::DatapathError::NotAttached { .. }) => done.push(Undo::Attach(interface.clone())),
+                Ok(()) | Err(crate::datapath::DatapathError::NotAttached { .. }) => {
+                    done.push(Undo::Attach(interface.clone()));
+                }
                 Err(error) => {
                     self.switch_back(done);
                     return Err(failure(&error));
@@ -107,7 +128,8 @@ impl Writer {
     }
 
     fn must_attach(&self, interface: &Interface, old: &[Interface]) -> bool {
-        let there = self.datapath.attachments().is_ok_and(|all| all.iter().any(|(name, _)| *name == interface.name));
+        let there =
+            self.datapath.attachments().is_ok_and(|all| all.iter().any(|(name, _)| *name == interface.name));
         !old.contains(interface) || (!there && self.observed.link(&interface.name).is_some())
     }
 
@@ -139,8 +161,12 @@ fn drains(before: &Intent, after: &Intent) -> Vec<Difference> {
         name: format!("{pool}/{server}"),
         detail: detail.to_owned(),
     };
-    let began = after.drained.difference(&before.drained).map(|server| difference(server, "draining: no new connections"));
-    let ended = before.drained.difference(&after.drained).map(|server| difference(server, "not draining any more"));
+    let began = after
+        .drained
+        .difference(&before.drained)
+        .map(|server| difference(server, "draining: no new connections"));
+    let ended =
+        before.drained.difference(&after.drained).map(|server| difference(server, "not draining any more"));
     began.chain(ended).collect()
 }
 

@@ -19,7 +19,8 @@ const ANSWERS_PER_SECOND: u32 = 1_000;
 
 /// The tables for `desired` on a host that looks like `observed`.
 pub fn compile(desired: &Desired, observed: &Observed) -> Tables {
-    let services: Vec<Service> = desired.config.services.iter().map(|s| service(s, desired, observed)).collect();
+    let services: Vec<Service> =
+        desired.config.services.iter().map(|s| service(s, desired, observed)).collect();
     Tables {
         flags: flags(&services),
         sample_period: 0,
@@ -31,14 +32,17 @@ pub fn compile(desired: &Desired, observed: &Observed) -> Tables {
 
 fn flags(services: &[Service]) -> u32 {
     let any_port = services.iter().any(|service| service.keys.iter().any(|key| key.port.get() == 0));
-    let nat = services.iter().any(|service| service.servers.iter().any(|server| server.method == Method::Nat));
+    let nat =
+        services.iter().any(|service| service.servers.iter().any(|server| server.method == Method::Nat));
     (if any_port { SETTING_ANY_PORT } else { 0 }) | (if nat { SETTING_NAT } else { 0 })
 }
 
 /// The interfaces with the program, because nat's answers leave by the one that the client came in by, and those of servers.
 fn devices(desired: &Desired, observed: &Observed, services: &[Service]) -> BTreeMap<u32, Device> {
-    let attached = desired.config.interfaces.iter().filter_map(|interface| Some(observed.link(&interface.name)?.0));
-    let used = services.iter().flat_map(|service| &service.servers).filter_map(|server| Some(server.next_hop?.0));
+    let attached =
+        desired.config.interfaces.iter().filter_map(|interface| Some(observed.link(&interface.name)?.0));
+    let used =
+        services.iter().flat_map(|service| &service.servers).filter_map(|server| Some(server.next_hop?.0));
     attached.chain(used).filter_map(|index| Some((index, device(index, observed)?))).collect()
 }
 
@@ -50,8 +54,9 @@ fn device(ifindex: u32, observed: &Observed) -> Option<Device> {
 fn service(service: &model::Service, desired: &Desired, observed: &Observed) -> Service {
     let address = Address::from(service.vip);
     let protocol = protocol(service.protocol);
-    let key = |port| ServiceKey { address, port: U16::new(port), protocol, reserved: [0; 5] };
-    let ports: BTreeSet<u16> = if service.port == model::Ports::Any { [0].into() } else { service.port.iter().collect() };
+    let key = |port| ServiceKey::new(address, U16::new(port), protocol);
+    let ports: BTreeSet<u16> =
+        if service.port == model::Ports::Any { [0].into() } else { service.port.iter().collect() };
     Service {
         name: service.name.clone(),
         keys: ports.into_iter().map(key).collect(),
@@ -67,8 +72,10 @@ fn service(service: &model::Service, desired: &Desired, observed: &Observed) -> 
 
 /// A server that two pools of the service name is taken once, as the first one has it.
 fn servers(service: &model::Service, desired: &Desired, observed: &Observed) -> Vec<Server> {
-    let pools = service.pools.iter().filter_map(|name| desired.config.pools.iter().find(|pool| pool.name == *name));
-    let all = pools.flat_map(|pool| pool.servers.iter().map(|each| server(&pool.name, each, desired, observed)));
+    let pools =
+        service.pools.iter().filter_map(|name| desired.config.pools.iter().find(|pool| pool.name == *name));
+    let all =
+        pools.flat_map(|pool| pool.servers.iter().map(|each| server(&pool.name, each, desired, observed)));
     let mut seen = BTreeSet::new();
     all.filter(|server| seen.insert((server.address, server.port, server.method))).collect()
 }
@@ -123,5 +130,128 @@ pub const fn method(method: model::Method) -> Method {
         model::Method::Dr => Method::Dr,
         model::Method::Nat => Method::Nat,
         model::Method::Ipip => Method::Ipip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neighbour::Link;
+    use std::net::IpAddr;
+
+    const CONFIG: &str = r#"
+        interface = [{ name = "eth0" }]
+        service = [
+            { name = "web", vip = "192.0.2.10", port = 80, protocol = "tcp", pools = ["a", "b"] },
+            { name = "voice", vip = "192.0.2.11", port = "5060-5062", protocol = "udp", on-failure = "drop", pools = [] },
+        ]
+        [[pool]]
+        name = "a"
+        server = [
+            { name = "direct", address = "10.0.0.1", weight = 3 },
+            { name = "translated", address = "10.0.0.2:8080", method = "nat" },
+            { name = "far", address = "10.0.0.3", method = "ipip", weight = 0 },
+            { name = "lost", address = "10.0.0.4" },
+        ]
+        [[pool]]
+        name = "b"
+        server = [{ name = "again", address = "10.0.0.1", weight = 7 }, { name = "drained", address = "10.0.0.5" }]
+    "#;
+
+    fn world() -> (Desired, Observed) {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let link = |name: &str, mac, mtu| Link { name: name.into(), mac, mtu, running: true };
+        let way = |ifindex, mac: Option<u8>| {
+            Ok(Way {
+                ifindex,
+                gateway: None,
+                mac: mac.map(|byte| [byte; 6]),
+                source: Some(ip("10.0.0.254")),
+                mtu: 1400,
+            })
+        };
+        let observed = Observed {
+            links: [(2, link("eth0", Some([2; 6]), 1500)), (3, link("eth1", Some([3; 6]), 9000))].into(),
+            addresses: Vec::new(),
+            ways: [
+                (ip("10.0.0.1"), way(2, Some(0xa1))),
+                (ip("10.0.0.2"), way(2, Some(0xa2))),
+                (ip("10.0.0.3"), way(3, Some(0xa3))),
+                (ip("10.0.0.4"), Err(crate::neighbour::RouteError::NoRoute(ip("10.0.0.4")))),
+                (ip("10.0.0.5"), way(2, None)),
+            ]
+            .into(),
+        };
+        let mut desired = Desired { config: toml::from_str(CONFIG).unwrap(), ..Desired::default() };
+        desired.intent.drained.insert(("b".into(), "drained".into()));
+        (desired, observed)
+    }
+
+    #[test]
+    fn each_server_has_its_state_and_its_way() {
+        let (desired, observed) = world();
+        let tables = compile(&desired, &observed);
+        let rows: Vec<_> = tables.services[0]
+            .servers
+            .iter()
+            .map(|server| {
+                (server.name.as_str(), server.port, server.state, server.effective_weight(), server.next_hop)
+            })
+            .collect();
+        let want = [
+            ("direct", 0, ServerState::Up, 3, Some((2, [0xa1; 6]))),
+            ("translated", 8080, ServerState::Up, 1, Some((2, [0xa2; 6]))),
+            ("far", 0, ServerState::NoNew, 0, Some((3, [0xa3; 6]))),
+            ("lost", 0, ServerState::Up, 1, None),
+            ("drained", 0, ServerState::NoNew, 0, None),
+        ];
+        assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn only_a_tunnel_has_a_source() {
+        let (desired, observed) = world();
+        let tables = compile(&desired, &observed);
+        let sources: Vec<_> =
+            tables.services[0].servers.iter().filter(|s| s.source != Address::UNSPECIFIED).collect();
+        assert_eq!(sources.iter().map(|server| server.name.as_str()).collect::<Vec<_>>(), ["far"]);
+        assert_eq!(IpAddr::from(sources[0].source), "10.0.0.254".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_range_has_a_key_for_each_port_and_a_view_for_none() {
+        let (desired, observed) = world();
+        let tables = compile(&desired, &observed);
+        let ports =
+            |place: usize| tables.services[place].keys.iter().map(|key| key.port.get()).collect::<Vec<_>>();
+        assert_eq!((ports(0), tables.services[0].port, tables.services[0].flags), (vec![80], 80, 0));
+        assert_eq!(
+            (ports(1), tables.services[1].port, tables.services[1].flags),
+            (vec![5060, 5061, 5062], 0, FLAG_SILENT)
+        );
+        assert_eq!(tables.flags, SETTING_NAT);
+    }
+
+    #[test]
+    fn devices_are_the_attached_interfaces_and_those_of_servers() {
+        let (desired, observed) = world();
+        let devices = |desired: &Desired| compile(desired, &observed).devices.into_keys().collect::<Vec<_>>();
+        assert_eq!(devices(&desired), [2, 3]);
+        assert_eq!(
+            devices(&Desired {
+                config: model::Config { services: Vec::new(), ..desired.config },
+                ..Desired::default()
+            }),
+            [2]
+        );
+    }
+
+    #[test]
+    fn any_port_is_one_key_and_a_feature() {
+        let (mut desired, observed) = world();
+        desired.config.services[1].port = model::Ports::Any;
+        let tables = compile(&desired, &observed);
+        assert_eq!(tables.services[1].keys.iter().map(|key| key.port.get()).collect::<Vec<_>>(), [0]);
+        assert_eq!(tables.flags, SETTING_NAT | SETTING_ANY_PORT);
     }
 }

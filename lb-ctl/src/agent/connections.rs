@@ -1,8 +1,8 @@
 //! The remembered connections, by name; the two entries of a nat connection are one.
 
+use super::converge::failure;
 use super::names::Names;
 use super::tables::{Server, Service};
-use super::converge::failure;
 use super::writer::Writer;
 use crate::api::{ConnectionFilter, ConnectionInfo, Connections, Failure};
 use crate::config::model::Protocol;
@@ -22,7 +22,9 @@ impl Writer {
         let read = || -> Result<()> {
             let now = datapath::now_ms()?;
             let mut visit = |key: &FlowKey, connection: &Connection| {
-                if let Some(info) = describe(key, connection, &self.names, now).filter(|info| matches(filter, info)) {
+                if let Some(info) =
+                    describe(key, connection, &self.names, now).filter(|info| matches(filter, info))
+                {
                     found.total += 1;
                     if found.connections.len() < limit {
                         found.connections.push(info);

@@ -39,7 +39,8 @@ impl Writer {
         if first.is_err() && self.quarantine.waits_for_grace() {
             datapath::grace().map_err(|error| failure(&error))?;
             self.quarantine.grace_passed();
-            return reconcile(&tables, &kernel, &self.quarantine).map_err(|full| Failure::failed(full.to_string()));
+            return reconcile(&tables, &kernel, &self.quarantine)
+                .map_err(|full| Failure::failed(full.to_string()));
         }
         first.map_err(|full| Failure::failed(full.to_string()))
     }
@@ -81,7 +82,7 @@ impl Writer {
     /// Puts VIPs on interfaces and takes them off; announces the new ones, and all of them if `again`.
     pub(super) async fn place_vips(&mut self, again: bool) {
         let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
-        let added: vips::Placed = moves.add.clone();
+        let fresh = moves.add.clone();
         let placed = vips::perform(&self.network, moves, &self.stored.placed, &self.observed).await;
         if placed != self.stored.placed {
             self.stored.placed = placed;
@@ -89,20 +90,22 @@ impl Writer {
                 tracing::error!(%error, "could not store where the VIPs are");
             }
         }
-        let announced = if again { self.announced() } else { added };
+        let mut announced = fresh;
+        if again {
+            announced.extend(vips::present(&self.stored.config, &self.observed));
+        }
         vips::tell(&announced, &self.observed);
-    }
-
-    /// The VIPs that are announced, where they are, ours or not.
-    fn announced(&self) -> vips::Placed {
-        vips::present(&self.stored.config, &self.observed)
     }
 
     /// The configuration that agents were told to import, when it differs from what is stored.
     pub(super) fn file_differs(&self) -> Option<(&PathBuf, anyhow::Result<Config>)> {
         let path = self.file.as_ref()?;
         let config = super::read_file(path);
-        if config.as_ref().is_ok_and(|config| *config == self.stored.config) { None } else { Some((path, config)) }
+        if config.as_ref().is_ok_and(|config| *config == self.stored.config) {
+            None
+        } else {
+            Some((path, config))
+        }
     }
 }
 

@@ -42,7 +42,10 @@ impl Quarantine {
 
     /// Whether something waits for no more than a grace period.
     pub fn waits_for_grace(&self) -> bool {
-        !(self.services.is_empty() && self.views.is_empty() && self.ranges.is_empty() && self.devices.is_empty())
+        !(self.services.is_empty()
+            && self.views.is_empty()
+            && self.ranges.is_empty()
+            && self.devices.is_empty())
     }
 
     /// Frees all that waited for a grace period.
@@ -99,7 +102,8 @@ mod tests {
 
     #[test]
     fn grace_frees_everything_but_servers() {
-        let mut quarantine = Quarantine { services: [1].into(), servers: [2].into(), ..Quarantine::default() };
+        let mut quarantine =
+            Quarantine { services: [1].into(), servers: [2].into(), ..Quarantine::default() };
         quarantine.add(Quarantine { ranges: [(1, 8)].into(), ..Quarantine::default() });
         assert!(quarantine.waits_for_grace());
         quarantine.grace_passed();

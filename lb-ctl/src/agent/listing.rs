@@ -18,8 +18,13 @@ impl Writer {
     }
 
     fn service_info(&self, service: &Service) -> ServiceInfo {
-        let pools = service.pools.iter().filter_map(|name| self.stored.config.pools.iter().find(|pool| pool.name == *name));
-        let servers = pools.flat_map(|pool| pool.servers.iter().map(move |server| self.server_info(pool, server, Some(&service.name))));
+        let pools = service
+            .pools
+            .iter()
+            .filter_map(|name| self.stored.config.pools.iter().find(|pool| pool.name == *name));
+        let servers = pools.flat_map(|pool| {
+            pool.servers.iter().map(move |server| self.server_info(pool, server, Some(&service.name)))
+        });
         ServiceInfo {
             name: service.name.clone(),
             vip: service.vip,
@@ -39,10 +44,16 @@ impl Writer {
             && pools.iter().all(|pool| pool.name != name)
         {
             let message = format!("there is no pool {name}");
-            return Err(Failure { message, hint: Some("`lb-ctl pool list` names them".to_owned()), kind: FailureKind::NotFound });
+            return Err(Failure {
+                message,
+                hint: Some("`lb-ctl pool list` names them".to_owned()),
+                kind: FailureKind::NotFound,
+            });
         }
         let wanted = pools.iter().filter(|each| pool.is_none_or(|name| each.name == name));
-        Ok(wanted.flat_map(|pool| pool.servers.iter().map(|server| self.server_info(pool, server, None))).collect())
+        Ok(wanted
+            .flat_map(|pool| pool.servers.iter().map(|server| self.server_info(pool, server, None)))
+            .collect())
     }
 
     fn server_info(&self, pool: &Pool, server: &Server, service: Option<&str>) -> ServerInfo {
@@ -75,7 +86,9 @@ impl Writer {
         }
         let way = self.observed.way(server.address.ip)?;
         let hop = way.gateway.unwrap_or(server.address.ip);
-        way.mac.is_none().then(|| format!("{hop} does not answer on {}", self.observed.link_name(way.ifindex)))
+        way.mac
+            .is_none()
+            .then(|| format!("{hop} does not answer on {}", self.observed.link_name(way.ifindex)))
     }
 
     /// Connections of a server in one service, or in all. A server of two pools of a service is one in the kernel.
@@ -83,10 +96,14 @@ impl Writer {
         let port = if server.method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 };
         let identity = (Address::from(server.address.ip), port, super::compile::method(server.method));
         let references = self.names.server_references().into_iter().filter(|(_, owner, listed)| {
-            service.is_none_or(|name| owner.name == name) && (listed.address, listed.port, listed.method) == identity
+            service.is_none_or(|name| owner.name == name)
+                && (listed.address, listed.port, listed.method) == identity
         });
         let loads = references.filter_map(|(reference, ..)| self.sweeper.report.servers.get(&reference));
-        loads.fold(Load::default(), |sum, load| Load { active: sum.active + load.active, inactive: sum.inactive + load.inactive })
+        loads.fold(Load::default(), |sum, load| Load {
+            active: sum.active + load.active,
+            inactive: sum.inactive + load.inactive,
+        })
     }
 
     /// Every VIP that is configured or used.
@@ -94,7 +111,14 @@ impl Writer {
         let config = &self.stored.config;
         let used = config.services.iter().map(|service| service.vip);
         let all: BTreeSet<IpAddr> = used.chain(config.vips.iter().map(|vip| vip.address.0)).collect();
-        let services = |address| config.services.iter().filter(move |service| service.vip == address).map(|s| s.name.clone()).collect();
+        let services = |address| {
+            config
+                .services
+                .iter()
+                .filter(move |service| service.vip == address)
+                .map(|s| s.name.clone())
+                .collect()
+        };
         all.into_iter()
             .map(|address| VipInfo {
                 address,

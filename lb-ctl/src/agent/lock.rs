@@ -25,7 +25,9 @@ pub(super) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
     let mut file = opened.with_context(doing)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => bail!("another agent (pid {}) is running with {}", holder(&mut file), state_dir.display()),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another agent (pid {}) is running with {}", holder(&mut file), state_dir.display())
+        }
         Err(TryLockError::Error(error)) => return Err(error).with_context(doing),
     }
     file.set_len(0).and_then(|()| file.rewind()).with_context(doing)?;

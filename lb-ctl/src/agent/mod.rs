@@ -28,8 +28,8 @@ mod vips;
 mod writer;
 
 use crate::api::server::serve_on;
-use crate::api::{Failure, Reply, Request};
 use crate::api::socket::Bound;
+use crate::api::{Failure, Reply, Request};
 use crate::command::resolve;
 use crate::config::parse::from_toml_with;
 use crate::datapath::{Datapath, DebugLog, OpenOptions};
@@ -79,9 +79,25 @@ impl AgentHandle {
     /// What the agent answers, or that it is stopping.
     pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
         let (sender, answer) = oneshot::channel();
-        let stopping = || Failure::failed("the agent is stopping").with_hint("forwarding goes on; start the agent again");
+        let stopping = || {
+            Failure::failed("the agent is stopping").with_hint("forwarding goes on; start the agent again")
+        };
         self.requests.send((request, sender)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
+    }
+}
+
+#[cfg(test)]
+impl AgentHandle {
+    /// A handle whose requests `answer` answers, for tests of what is in front of the agent.
+    pub(crate) fn answered_by(answer: impl Fn(Request) -> Result<Reply, Failure> + Send + 'static) -> Self {
+        let (requests, mut queue) = mpsc::channel::<Asked>(QUEUE);
+        tokio::spawn(async move {
+            while let Some((request, sender)) = queue.recv().await {
+                sender.send(answer(request)).expect("somebody waits for the answer");
+            }
+        });
+        Self { requests }
     }
 }
 

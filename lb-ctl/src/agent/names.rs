@@ -16,15 +16,25 @@ pub(super) struct Names {
 impl Names {
     /// Finds the ids of `tables` in `kernel`, which holds them.
     pub(super) fn new(tables: Tables, kernel: &Kernel) -> Self {
-        let id = |service: &Service| service.keys.first().and_then(|key| kernel.service_keys.get(key)).copied();
-        let services: BTreeMap<u32, usize> =
-            tables.services.iter().enumerate().filter_map(|(place, service)| Some((id(service)?, place))).collect();
+        let id =
+            |service: &Service| service.keys.first().and_then(|key| kernel.service_keys.get(key)).copied();
+        let services: BTreeMap<u32, usize> = tables
+            .services
+            .iter()
+            .enumerate()
+            .filter_map(|(place, service)| Some((id(service)?, place)))
+            .collect();
         let mut servers = BTreeMap::new();
-        for (id, entry) in kernel.servers.iter().filter(|(_, entry)| ServerState::from_byte(entry.state) != ServerState::Gone) {
+        for (id, entry) in kernel
+            .servers
+            .iter()
+            .filter(|(_, entry)| ServerState::from_byte(entry.state) != ServerState::Gone)
+        {
             let Some(place) = services.get(&entry.service) else { continue };
             let listed = tables.services.get(*place).map_or(&[][..], |service| &service.servers);
             let same = |server: &Server| {
-                (server.address, server.port, server.method as u8) == (entry.address, entry.port.get(), entry.method)
+                (server.address, server.port, server.method as u8)
+                    == (entry.address, entry.port.get(), entry.method)
             };
             if let Some(number) = listed.iter().position(same) {
                 servers.insert(ServerRef::new(*id, entry.generation), (*place, number));

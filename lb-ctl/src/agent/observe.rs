@@ -27,7 +27,7 @@ pub(super) async fn observe(
     let neighbours = network.neighbours().await?;
     let mut ways = BTreeMap::new();
     for address in addresses {
-        let way = network.route(*address).await.map(|route| way(*address, route, &links, &neighbours));
+        let way = network.route(*address).await.map(|route| way(*address, &route, &links, &neighbours));
         if let Ok(Way { mac, ifindex, gateway, .. }) = &way {
             let neighbour = (*ifindex, gateway.unwrap_or(*address));
             if mac.is_none() || !kept.contains(&neighbour) {
@@ -39,7 +39,7 @@ pub(super) async fn observe(
     Ok(Observed { links, addresses: network.addresses().await?, ways })
 }
 
-fn way(address: IpAddr, route: Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
+fn way(address: IpAddr, route: &Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
     let limit = links.get(&route.ifindex).map_or(u16::MAX, |link| link.mtu);
     Way {
         ifindex: route.ifindex,

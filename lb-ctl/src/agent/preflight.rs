@@ -25,12 +25,17 @@ pub(super) fn check(old: &Config, new: &Config, observed: &Observed) -> Result<(
 
 fn was_there(old: &Config, pool: &Pool, server: &Server) -> bool {
     let same = |other: &&Server| other.address == server.address && other.method == server.method;
-    old.pools.iter().filter(|other| other.name == pool.name).flat_map(|other| &other.servers).any(|other| same(&other))
+    old.pools
+        .iter()
+        .filter(|other| other.name == pool.name)
+        .flat_map(|other| &other.servers)
+        .any(|other| same(&other))
 }
 
 fn check_interface(name: &str, observed: &Observed) -> Result<(), Failure> {
     let Some((_, link)) = observed.link(name) else {
-        return Err(Failure::failed(format!("cannot attach to {name}: no such interface")).with_hint("`ip link` lists the interfaces"));
+        return Err(Failure::failed(format!("cannot attach to {name}: no such interface"))
+            .with_hint("`ip link` lists the interfaces"));
     };
     if link.mac.is_none() {
         return Err(Failure::failed(format!("cannot attach to {name}: it is not an Ethernet interface")));
@@ -39,9 +44,16 @@ fn check_interface(name: &str, observed: &Observed) -> Result<(), Failure> {
 }
 
 /// The problem of one server on this host, if it has one.
-pub(super) fn check_server(config: &Config, pool: &Pool, server: &Server, observed: &Observed) -> Result<(), Failure> {
+pub(super) fn check_server(
+    config: &Config,
+    pool: &Pool,
+    server: &Server,
+    observed: &Observed,
+) -> Result<(), Failure> {
     let address = server.address.ip;
-    let refuse = |reason: String| Failure::failed(format!("cannot use {}/{} at {address}: {reason}", pool.name, server.name));
+    let refuse = |reason: String| {
+        Failure::failed(format!("cannot use {}/{} at {address}: {reason}", pool.name, server.name))
+    };
     let way = match observed.ways.get(&address) {
         Some(Ok(way)) => way,
         Some(Err(error)) => return Err(refuse(error.to_string()).with_hint(route_hint(error, address))),
@@ -54,7 +66,9 @@ pub(super) fn check_server(config: &Config, pool: &Pool, server: &Server, observ
     match server.method {
         Method::Dr => check_dr(way).map_err(refuse).map_err(|failure| failure.with_hint(DR_HINT)),
         Method::Nat => check_nat(config, &link.name).map_err(|(reason, hint)| refuse(reason).with_hint(hint)),
-        Method::Ipip if way.source.is_none() => Err(refuse(format!("{device} has no address of its family as source of the tunnel"))),
+        Method::Ipip if way.source.is_none() => {
+            Err(refuse(format!("{device} has no address of its family as source of the tunnel")))
+        }
         Method::Ipip => Ok(()),
     }
 }
@@ -62,7 +76,9 @@ pub(super) fn check_server(config: &Config, pool: &Pool, server: &Server, observ
 const DR_HINT: &str = "`--method ipip` or `--method nat` reach servers behind a router";
 
 fn check_dr(way: &Way) -> Result<(), String> {
-    way.gateway.map_or(Ok(()), |gateway| Err(format!("it is not on-link but behind {gateway}, and dr reaches only the same segment")))
+    way.gateway.map_or(Ok(()), |gateway| {
+        Err(format!("it is not on-link but behind {gateway}, and dr reaches only the same segment"))
+    })
 }
 
 /// Answers of nat servers must come in by an interface with the program. Before the first attach nothing can be said.
@@ -77,7 +93,9 @@ fn check_nat(config: &Config, device: &str) -> Result<(), (String, String)> {
 
 fn route_hint(error: &RouteError, address: IpAddr) -> String {
     match error {
-        RouteError::Local(_) => "a server is another machine; the director itself cannot be one yet".to_owned(),
+        RouteError::Local(_) => {
+            "a server is another machine; the director itself cannot be one yet".to_owned()
+        }
         RouteError::NotUnicast(_) => "a server has a unicast address".to_owned(),
         RouteError::NoRoute(_) | RouteError::Failed(..) => format!("`ip route get {address}` must answer"),
     }
@@ -97,7 +115,8 @@ mod tests {
         };
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         Observed {
-            links: [(2, link("eth0", Some([2; 6]))), (3, link("eth1", Some([3; 6]))), (4, link("wg0", None))].into(),
+            links: [(2, link("eth0", Some([2; 6]))), (3, link("eth1", Some([3; 6]))), (4, link("wg0", None))]
+                .into(),
             addresses: Vec::new(),
             ways: [
                 (at("10.0.0.12"), way(2, None, Some("10.0.0.1"))),
@@ -142,8 +161,12 @@ mod tests {
             let verdict = check(&Config::default(), &config(interfaces, address, method), &host());
             match (verdict, want) {
                 (Ok(()), None) => {}
-                (Err(failure), Some(want)) => assert!(failure.message.contains(want), "{address}: {}", failure.message),
-                (verdict, want) => panic!("{interfaces:?} {address} {method:?}: {verdict:?} instead of {want:?}"),
+                (Err(failure), Some(want)) => {
+                    assert!(failure.message.contains(want), "{address}: {}", failure.message);
+                }
+                (verdict, want) => {
+                    panic!("{interfaces:?} {address} {method:?}: {verdict:?} instead of {want:?}")
+                }
             }
         }
     }
@@ -157,7 +180,8 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_named() {
-        let failure = check(&Config::default(), &config(&["eth7"], "10.0.0.12", Method::Dr), &host()).unwrap_err();
+        let failure =
+            check(&Config::default(), &config(&["eth7"], "10.0.0.12", Method::Dr), &host()).unwrap_err();
         assert_eq!(failure.message, "cannot attach to eth7: no such interface");
     }
 }

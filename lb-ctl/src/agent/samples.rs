@@ -66,7 +66,9 @@ impl Sampling {
 
     /// Gives what was collected to every client whose time is over.
     pub(super) fn deliver(&mut self, names: &Names) {
-        let samples: Vec<Sample> = std::iter::from_fn(|| self.events.next_event()).filter_map(|event| sample(&event, names)).collect();
+        let samples: Vec<Sample> = std::iter::from_fn(|| self.events.next_event())
+            .filter_map(|event| sample(&event, names))
+            .collect();
         let now = Instant::now();
         for waiter in self.waiters.extract_if(.., |waiter| waiter.until <= now) {
             waiter.answer.send(Ok(Reply::Samples(samples.clone()))).ok();

@@ -1,9 +1,11 @@
 //! How the agent, its interfaces and its tables are, and what needs a look.
 
-use super::preflight;
 use super::converge::failure;
+use super::preflight;
 use super::writer::Writer;
-use crate::api::{AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::api::{
+    AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning,
+};
 use crate::config::model::{Interface, Method, Mode};
 use crate::datapath::tables::Kernel;
 use crate::datapath::{AttachMode, Attached};
@@ -35,9 +37,15 @@ impl Writer {
     /// The configured interfaces, then those that have the program all the same.
     fn interfaces(&self, attachments: &[(String, Attached)]) -> Vec<InterfaceStatus> {
         let configured = &self.stored.config.interfaces;
-        let others = attachments.iter().filter(|(name, _)| configured.iter().all(|interface| interface.name != *name));
+        let others =
+            attachments.iter().filter(|(name, _)| configured.iter().all(|interface| interface.name != *name));
         let others = others.map(|(name, _)| Interface { name: name.clone(), mode: Mode::Auto });
-        configured.iter().cloned().chain(others).map(|interface| self.describe(&interface, attachments)).collect()
+        configured
+            .iter()
+            .cloned()
+            .chain(others)
+            .map(|interface| self.describe(&interface, attachments))
+            .collect()
     }
 
     pub(super) fn interface_status(&self, interface: &Interface) -> Result<InterfaceStatus, Failure> {
@@ -47,10 +55,13 @@ impl Writer {
 
     fn describe(&self, interface: &Interface, attachments: &[(String, Attached)]) -> InterfaceStatus {
         let ifindex = self.observed.link(&interface.name).map(|(index, _)| index);
-        let attached = attachments.iter().find(|(name, _)| *name == interface.name).map(|(_, attached)| match attached.mode {
-            AttachMode::Native => AttachedMode::Native,
-            AttachMode::Generic => AttachedMode::Generic,
-        });
+        let attached =
+            attachments.iter().find(|(name, _)| *name == interface.name).map(|(_, attached)| match attached
+                .mode
+            {
+                AttachMode::Native => AttachedMode::Native,
+                AttachMode::Generic => AttachedMode::Generic,
+            });
         let state = match (ifindex, attached) {
             (None, _) => InterfaceState::Missing,
             (Some(_), None) => InterfaceState::Detached,
@@ -62,8 +73,15 @@ impl Writer {
     fn table_uses(&self, kernel: &Kernel) -> Vec<TableUse> {
         let report = &self.sweeper.report;
         let slots: u64 = kernel.views.values().map(|view| u64::from(view.slots.len)).sum();
-        let living = kernel.servers.values().filter(|server| ServerState::from_byte(server.state) != ServerState::Gone);
-        let row = |table: &str, used, limit: u32| TableUse { table: table.to_owned(), used, limit: u64::from(limit) };
+        let living = kernel
+            .servers
+            .values()
+            .filter(|server| ServerState::from_byte(server.state) != ServerState::Gone);
+        let row = |table: &str, used, limit: u32| TableUse {
+            table: table.to_owned(),
+            used,
+            limit: u64::from(limit),
+        };
         vec![
             row("connections", report.total, report.limit),
             row("half-open", report.half_open, MAX_HALF_OPEN),
@@ -76,7 +94,10 @@ impl Writer {
     fn warnings(&self, attachments: &[(String, Attached)]) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.problem.iter().map(warning).collect();
         warnings.extend(self.unattached.values().map(warning));
-        for (name, _) in attachments.iter().filter(|(name, _)| self.stored.config.interfaces.iter().all(|i| i.name != *name)) {
+        for (name, _) in attachments
+            .iter()
+            .filter(|(name, _)| self.stored.config.interfaces.iter().all(|i| i.name != *name))
+        {
             warnings.push(Warning {
                 message: format!("{name} has the program, but is not in the configuration"),
                 hint: Some(format!("`lb-ctl attach {name}` records it, `lb-ctl detach {name}` takes it off")),
@@ -89,7 +110,8 @@ impl Writer {
 
     fn server_warnings(&self) -> Vec<Warning> {
         let config = &self.stored.config;
-        let servers = || config.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
+        let servers =
+            || config.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
         let mut warnings: Vec<Warning> = servers()
             .filter_map(|(pool, server)| preflight::check_server(config, pool, server, &self.observed).err())
             .map(|failure| warning(&failure))
@@ -97,14 +119,18 @@ impl Writer {
         for (pool, server) in servers() {
             if self.observed.way(server.address.ip).is_some_and(|way| way.mac.is_none()) {
                 warnings.push(Warning {
-                    message: format!("{}/{} at {}: its next hop does not answer", pool.name, server.name, server.address.ip),
+                    message: format!(
+                        "{}/{} at {}: its next hop does not answer",
+                        pool.name, server.name, server.address.ip
+                    ),
                     hint: Some("is it up, and on this segment?".to_owned()),
                 });
             }
         }
         if servers().any(|(_, server)| server.method == Method::Ipip) && !forwards() {
             warnings.push(Warning {
-                message: "the host does not forward IPv4: packets too big for a tunnel cannot be fragmented".to_owned(),
+                message: "the host does not forward IPv4: packets too big for a tunnel cannot be fragmented"
+                    .to_owned(),
                 hint: Some("`sysctl net.ipv4.ip_forward=1`".to_owned()),
             });
         }
@@ -114,7 +140,10 @@ impl Writer {
     fn file_warning(&self) -> Option<Warning> {
         let (path, config) = self.file_differs()?;
         let (message, hint) = match config {
-            Ok(_) => (format!("the configuration in force differs from {}", path.display()), "`lb-ctl diff` shows how, `lb-ctl apply` takes it over"),
+            Ok(_) => (
+                format!("the configuration in force differs from {}", path.display()),
+                "`lb-ctl diff` shows how, `lb-ctl apply` takes it over",
+            ),
             Err(error) => (format!("{error:#}"), "the configuration in force is the stored one"),
         };
         Some(Warning { message, hint: Some(hint.to_owned()) })

@@ -32,7 +32,7 @@ impl Writer {
             }
             Err(error) => tracing::error!(%error, "could not sweep the connections"),
         }
-        self.sweeper.next = Some(began + (began.elapsed() * SHARE).min(Duration::from_secs(60)));
+        self.sweeper.next = Some(began + (began.elapsed() * SHARE).min(Duration::from_mins(1)));
     }
 
     fn pass_grace(&mut self) -> bool {

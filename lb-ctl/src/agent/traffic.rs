@@ -15,15 +15,22 @@ impl Writer {
     fn read_stats(&self) -> Result<Stats> {
         let services = self.names.service_ids();
         let servers = self.names.server_references();
-        let of_services = self.datapath.service_traffic(&services.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
-        let of_servers = self.datapath.server_traffic(&servers.iter().map(|(reference, ..)| reference.id()).collect::<Vec<_>>())?;
+        let of_services =
+            self.datapath.service_traffic(&services.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
+        let of_servers = self
+            .datapath
+            .server_traffic(&servers.iter().map(|(reference, ..)| reference.id()).collect::<Vec<_>>())?;
         let counted = self.datapath.reasons()?.into_iter().filter(|(.., count)| count.packets != 0);
         Ok(Stats {
             time_ms: u64::from(datapath::now_ms()?),
-            reasons: counted.map(|(reason, answered, count)| ReasonCount::new(reason, answered, count)).collect(),
+            reasons: counted
+                .map(|(reason, answered, count)| ReasonCount::new(reason, answered, count))
+                .collect(),
             services: services
                 .into_iter()
-                .map(|(id, service)| service_traffic(&service.name, of_services.get(&id).copied().unwrap_or_default()))
+                .map(|(id, service)| {
+                    service_traffic(&service.name, of_services.get(&id).copied().unwrap_or_default())
+                })
                 .collect(),
             servers: servers
                 .into_iter()

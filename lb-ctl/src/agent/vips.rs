@@ -29,33 +29,54 @@ pub(super) struct Moves {
 }
 
 pub(super) fn moves(config: &Config, placed: &Placed, observed: &Observed) -> Moves {
-    let used = config.services.iter().map(|service| service.vip).filter(|vip| announced(config, *vip) == Announce::Arp);
+    let used = config
+        .services
+        .iter()
+        .map(|service| service.vip)
+        .filter(|vip| announced(config, *vip) == Announce::Arp);
     let wanted: Placed = used.filter_map(|vip| Some((vip, place(vip, config, placed, observed)?))).collect();
     let is_there = |vip: &IpAddr, name: &String| {
-        observed.addresses.iter().any(|local| local.address == *vip && observed.link_name(local.ifindex) == *name)
+        observed
+            .addresses
+            .iter()
+            .any(|local| local.address == *vip && observed.link_name(local.ifindex) == *name)
     };
     let anywhere = |vip: &IpAddr| observed.addresses.iter().any(|local| local.address == *vip);
     let ours = |vip: &IpAddr| placed.contains_key(vip);
     let missing = |(vip, name): &(&IpAddr, &String)| !is_there(vip, name) && (ours(vip) || !anywhere(vip));
     let add = wanted.iter().filter(missing).map(|(vip, name)| (*vip, name.clone())).collect();
-    let remove = placed.iter().filter(|(vip, name)| wanted.get(vip) != Some(name)).map(|(vip, name)| (*vip, name.clone())).collect();
+    let remove = placed
+        .iter()
+        .filter(|(vip, name)| wanted.get(vip) != Some(name))
+        .map(|(vip, name)| (*vip, name.clone()))
+        .collect();
     Moves { add, remove }
 }
 
 /// The VIPs in use that are announced, with the interface that each is on, whoever put it there.
 pub(super) fn present(config: &Config, observed: &Observed) -> Placed {
-    let used = config.services.iter().map(|service| service.vip).filter(|vip| announced(config, *vip) == Announce::Arp);
+    let used = config
+        .services
+        .iter()
+        .map(|service| service.vip)
+        .filter(|vip| announced(config, *vip) == Announce::Arp);
     let on = |vip: IpAddr| observed.addresses.iter().find(|local| local.address == vip);
     used.filter_map(|vip| Some((vip, observed.links.get(&on(vip)?.ifindex)?.name.clone()))).collect()
 }
 
 /// Where it is, if that interface still has the program; else the one whose subnet has it; else the first one.
 fn place(vip: IpAddr, config: &Config, placed: &Placed, observed: &Observed) -> Option<String> {
-    let attached: Vec<(u32, &String)> =
-        config.interfaces.iter().filter_map(|interface| Some((observed.link(&interface.name)?.0, &interface.name))).collect();
+    let attached: Vec<(u32, &String)> = config
+        .interfaces
+        .iter()
+        .filter_map(|interface| Some((observed.link(&interface.name)?.0, &interface.name)))
+        .collect();
     let kept = attached.iter().find(|(_, name)| placed.get(&vip) == Some(*name));
     let on_link = |(index, _): &&(u32, &String)| {
-        observed.addresses.iter().any(|local| local.ifindex == *index && local.address != vip && local.subnet_contains(vip))
+        observed
+            .addresses
+            .iter()
+            .any(|local| local.ifindex == *index && local.address != vip && local.subnet_contains(vip))
     };
     let (_, name) = kept.or_else(|| attached.iter().find(on_link)).or_else(|| attached.first())?;
     Some((*name).clone())
@@ -69,21 +90,21 @@ pub(super) async fn perform(network: &Network, moves: Moves, placed: &Placed, ob
             Some((index, _)) => network.remove_address(index, vip).await,
             None => Ok(()),
         };
-        if succeeded("take off", vip, &name, taken_off) {
+        if succeeded("take off", vip, &name, &taken_off) {
             placed.remove(&vip);
         }
     }
     for (vip, name) in moves.add {
         let Some((index, _)) = observed.link(&name) else { continue };
-        if succeeded("put on", vip, &name, network.add_address(index, vip).await) {
+        if succeeded("put on", vip, &name, &network.add_address(index, vip).await) {
             placed.insert(vip, name);
         }
     }
     placed
 }
 
-fn succeeded(doing: &str, vip: IpAddr, interface: &str, result: Result<(), NetworkError>) -> bool {
-    match &result {
+fn succeeded(doing: &str, vip: IpAddr, interface: &str, result: &Result<(), NetworkError>) -> bool {
+    match result {
         Ok(()) => tracing::info!(%vip, interface, "{doing} an interface"),
         Err(error) => tracing::warn!(%vip, interface, %error, "could not {doing} an interface"),
     }
@@ -119,16 +140,19 @@ mod tests {
 
     fn host(vip_on: Option<u32>) -> Observed {
         let link = |name: &str| Link { name: name.into(), mac: Some([2; 6]), mtu: 1500, running: true };
-        let local = |ifindex, text: &str, prefix| LocalAddress { ifindex, address: text.parse().unwrap(), prefix };
+        let local =
+            |ifindex, text: &str, prefix| LocalAddress { ifindex, address: text.parse().unwrap(), prefix };
         let mut addresses = vec![local(2, "10.0.0.1", 24), local(3, "192.0.2.1", 24)];
         addresses.extend(vip_on.map(|index| local(index, VIP, 32)));
         Observed { links: [(2, link("eth0")), (3, link("eth1"))].into(), addresses, ..Observed::default() }
     }
 
     fn config(interfaces: &[&str], used: bool, announce: &str) -> Config {
-        let service = format!("[[service]]\nname = 'web'\nvip = '{VIP}'\nport = 80\nprotocol = 'tcp'\npools = []\n");
+        let service =
+            format!("[[service]]\nname = 'web'\nvip = '{VIP}'\nport = 80\nprotocol = 'tcp'\npools = []\n");
         let vip = format!("[[vip]]\naddress = '{VIP}'\nannounce = '{announce}'\n");
-        let config: Config = toml::from_str(&format!("{}{vip}", if used { service } else { String::new() })).unwrap();
+        let config: Config =
+            toml::from_str(&format!("{}{vip}", if used { service } else { String::new() })).unwrap();
         let interface = |name: &&str| Interface { name: (*name).into(), mode: Mode::Auto };
         Config { interfaces: interfaces.iter().map(interface).collect(), ..config }
     }
@@ -147,10 +171,31 @@ mod tests {
             ("put by us, lost since", &both, Some("eth1"), None, Some("eth1"), None),
             ("no subnet has it", &config(&["eth0"], true, "arp"), None, None, Some("eth0"), None),
             ("nothing attached", &config(&[], true, "arp"), None, None, None, None),
-            ("its interface was detached", &config(&["eth0"], true, "arp"), Some("eth1"), Some(3), Some("eth0"), Some("eth1")),
+            (
+                "its interface was detached",
+                &config(&["eth0"], true, "arp"),
+                Some("eth1"),
+                Some(3),
+                Some("eth0"),
+                Some("eth1"),
+            ),
             ("not announced", &config(&["eth1"], true, "none"), None, None, None, None),
-            ("not announced any more", &config(&["eth1"], true, "none"), Some("eth1"), Some(3), None, Some("eth1")),
-            ("not used any more", &config(&["eth1"], false, "arp"), Some("eth1"), Some(3), None, Some("eth1")),
+            (
+                "not announced any more",
+                &config(&["eth1"], true, "none"),
+                Some("eth1"),
+                Some(3),
+                None,
+                Some("eth1"),
+            ),
+            (
+                "not used any more",
+                &config(&["eth1"], false, "arp"),
+                Some("eth1"),
+                Some(3),
+                None,
+                Some("eth1"),
+            ),
             ("not used, not ours", &config(&["eth1"], false, "arp"), None, Some(3), None, None),
         ];
         for (name, config, before, vip_on, add, remove) in rows {

@@ -74,8 +74,11 @@ impl Writer {
         datapath::grace()?;
         let kernel = datapath.snapshot()?;
         let gone = |state| ServerState::from_byte(state) == ServerState::Gone;
-        let servers = kernel.servers.iter().filter(|(_, server)| gone(server.state)).map(|(id, _)| *id).collect();
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let servers =
+            kernel.servers.iter().filter(|(_, server)| gone(server.state)).map(|(id, _)| *id).collect();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
         let mut writer = Self {
             sampling: Sampling::new(datapath.events()?),
             datapath,
@@ -103,12 +106,20 @@ impl Writer {
     }
 
     /// Handles events until a signal ends the agent, or its API ends.
-    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Asked>, mut api: JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    pub(super) async fn run(
+        &mut self,
+        mut queue: mpsc::Receiver<Asked>,
+        mut api: JoinHandle<anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         let mut terminated = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tracing::info!(pid = std::process::id(), services = self.stored.config.services.len(), "the agent is running");
+        tracing::info!(
+            pid = std::process::id(),
+            services = self.stored.config.services.len(),
+            "the agent is running"
+        );
         loop {
             let samples_due = self.sampling.due();
             tokio::select! {
@@ -127,7 +138,11 @@ impl Writer {
         Ok(())
     }
 
-    async fn handle(&mut self, request: Request, answer: tokio::sync::oneshot::Sender<Result<Reply, Failure>>) {
+    async fn handle(
+        &mut self,
+        request: Request,
+        answer: tokio::sync::oneshot::Sender<Result<Reply, Failure>>,
+    ) {
         if let Request::Samples(wanted) = request {
             self.sampling.ask(wanted, answer);
             self.converge();
@@ -152,7 +167,9 @@ impl Writer {
             Request::Stats => self.stats().map(Reply::Stats),
             Request::Connections(filter) => self.connections(&filter).map(Reply::Connections),
             Request::Config => Ok(Reply::Config(self.stored.config.clone())),
-            Request::Diff(Some(config)) => Ok(Reply::Diff(crate::config::diff::diff(&self.stored.config, &config))),
+            Request::Diff(Some(config)) => {
+                Ok(Reply::Diff(crate::config::diff::diff(&self.stored.config, &config)))
+            }
             Request::Diff(None) => self.kernel_differences().map(Reply::Diff),
             Request::Samples(_) => Err(Failure::failed("samples are collected elsewhere")),
         }
@@ -186,7 +203,12 @@ impl Writer {
             return;
         }
         let came_up = |(index, link): (&u32, &crate::neighbour::Link)| {
-            link.running && self.observed.links.get(index).is_none_or(|before| !before.running || before.mac != link.mac)
+            link.running
+                && self
+                    .observed
+                    .links
+                    .get(index)
+                    .is_none_or(|before| !before.running || before.mac != link.mac)
         };
         let links_up = observed.links.iter().any(came_up);
         self.observe_as(observed).await;
@@ -198,11 +220,17 @@ impl Writer {
     /// Makes `observed` what is known, and lets go of neighbours that no server needs any more.
     pub(super) async fn observe_as(&mut self, observed: Observed) {
         let kept = kept_neighbours(&observed);
-        for (ifindex, address) in self.kept.difference(&kept) {
-            self.network.release(*ifindex, *address).await.ok();
-        }
+        self.release(self.kept.difference(&kept)).await;
         self.kept = kept;
         self.observed = observed;
+    }
+
+    /// Leaves neighbours to the kernel's usual ageing.
+    pub(super) async fn release(&self, neighbours: impl Iterator<Item = &(u32, IpAddr)>) {
+        for (ifindex, address) in neighbours {
+            // The interface may be gone, and the neighbour with it.
+            self.network.release(*ifindex, *address).await.ok();
+        }
     }
 
     /// Looks at the network with the ways to `addresses`; waits a little for MAC addresses that were not known before.

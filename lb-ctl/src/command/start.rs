@@ -135,3 +135,29 @@ fn last_error(log: &Path, skip: u64) -> Option<Failure> {
         None => failure(error),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_agent_wrote_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("agent.log");
+        let old = "error: of another day\n";
+        let rows = [
+            ("INFO the agent is running\n", None),
+            ("INFO loading\nerror: cannot load\n", Some(("cannot load", None))),
+            (
+                "error: cannot load\nthe last lines\nhint:  a newer kernel\n",
+                Some(("cannot load\nthe last lines", Some("a newer kernel"))),
+            ),
+        ];
+        for (new, want) in rows {
+            fs::write(&log, format!("{old}{new}")).unwrap();
+            let failure = last_error(&log, old.len() as u64);
+            let told = failure.as_ref().map(|failure| (failure.message.as_str(), failure.hint.as_deref()));
+            assert_eq!(told, want, "{new}");
+        }
+    }
+}

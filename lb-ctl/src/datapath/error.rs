@@ -20,7 +20,10 @@ pub enum DatapathError {
         doing: String,
     },
     /// The pinned maps were made by another version.
-    #[error("cannot adopt the maps in {}: their schema is version {pinned}, this lb-ctl has version {ours}", directory.display())]
+    #[error(
+        "cannot adopt the maps in {}: their schema is version {pinned}, this lb-ctl has version {ours}",
+        directory.display()
+    )]
     Schema {
         /// Where they are pinned.
         directory: PathBuf,
@@ -50,7 +53,10 @@ pub enum DatapathError {
         problem: String,
     },
     /// The kernel's verifier refused the program.
-    #[error("cannot load the {program} program: the kernel's verifier refused it ({source})\n{last_lines}{}", full_log(log.as_ref()))]
+    #[error(
+        "cannot load the {program} program: the kernel's verifier refused it ({source})\n{last_lines}{}",
+        full_log(log.as_ref())
+    )]
     Verifier {
         /// `director` or `decap`.
         program: &'static str,
@@ -147,7 +153,7 @@ impl DatapathError {
             Self::Verifier { .. } => "Linux 6.1 is the oldest kernel that is tested".to_owned(),
             Self::Occupied { interface, .. } => {
                 format!(
-                    "`bpftool net show dev {interface}` names it; `ip link set dev {interface} xdp off` removes it unless a link holds it"
+                    "`ip link set dev {interface} xdp off` removes it, unless a link holds it: see `bpftool link`"
                 )
             }
             Self::NoNativeSupport { .. } | Self::NativeRefused { .. } => {

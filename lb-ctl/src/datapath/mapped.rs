@@ -62,7 +62,7 @@ impl Mapped {
         }
         // SAFETY: the mapping has `skip + len` words.
         let word = unsafe { self.start.add(self.skip + index) };
-        // SAFETY: it is aligned, as the mapping begins at a page, lives as long as `self`, and is reached by atomics only.
+        // SAFETY: it is aligned, as the mapping begins at a page, lives as long as `self`, and only atomics reach it.
         Some(unsafe { word.as_ref() })
     }
 }

@@ -72,7 +72,8 @@ impl Datapath {
     /// # Errors
     ///
     /// [`DatapathError::NoBpffs`], [`DatapathError::Schema`] or [`DatapathError::Shape`] if the pins cannot be used,
-    /// [`DatapathError::Verifier`] if the kernel refuses the program, [`DatapathError::NotPermitted`] without privileges.
+    /// [`DatapathError::Verifier`] if the kernel refuses the program, [`DatapathError::NotPermitted`] without
+    /// privileges.
     pub fn open(options: &OpenOptions) -> Result<Self> {
         let pins = Pins::at(&options.bpffs);
         pins.create()?;
@@ -82,9 +83,7 @@ impl Datapath {
         let datapath = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
         let settings = datapath.maps.settings();
         if settings.schema == 0 {
-            datapath
-                .maps
-                .write_settings(lb_common::counters::Settings { schema: SCHEMA_VERSION, ..settings })?;
+            datapath.maps.write_settings(Settings { schema: SCHEMA_VERSION, ..settings })?;
         }
         Ok(datapath)
     }

@@ -21,7 +21,8 @@ pub struct Pinned {
 ///
 /// # Errors
 ///
-/// [`DatapathError::NotPermitted`] without privileges, [`DatapathError::Schema`] if another version made the maps.
+/// [`super::DatapathError::NotPermitted`] without privileges, [`super::DatapathError::Schema`] if another version made
+/// the maps.
 pub fn read_pins(bpffs: &Path) -> Result<Option<Pinned>> {
     let pins = Pins::at(bpffs);
     let directory = pins.maps();

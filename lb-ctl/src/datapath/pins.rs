@@ -7,10 +7,11 @@ use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use zerocopy::{FromZeros as _, IntoBytes as _};
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// The directory of pins of one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,8 @@ pub(super) fn open(path: &Path) -> Result<Option<OwnedFd>> {
 
 /// Refuses a path that is not on a BPF file system. What does not exist yet counts as its parent.
 fn check_mount(path: &Path) -> Result<()> {
-    let place = if path.exists() { path } else { path.parent().unwrap_or(path) };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = if path.exists() { path } else { parent };
     match sys::is_bpffs(place) {
         Ok(true) => Ok(()),
         Ok(false) => Err(DatapathError::NoBpffs { mount: place.to_owned() }),
@@ -99,12 +101,15 @@ pub(super) fn check_schema(maps: &Path) -> Result<()> {
     let Some(fd) = open(&maps.join("SETTINGS"))? else { return Ok(()) };
     let unreadable = || kernel(format!("read the schema version in {}", maps.display()));
     let map = RawMap::new(fd, None).map_err(unreadable())?;
-    let mut settings = Settings::new_zeroed();
-    map.lookup(0_u32.as_bytes(), settings.as_mut_bytes()).map_err(unreadable())?;
-    if [0, SCHEMA_VERSION].contains(&settings.schema) {
+    // Another version's settings may have another size; the version is the first field in all of them.
+    const { assert!(offset_of!(Settings, schema) == 0) };
+    let mut settings = vec![0; map.info().value_size as usize];
+    map.lookup(0_u32.as_bytes(), &mut settings).map_err(unreadable())?;
+    let (pinned, _) = u32::read_from_prefix(&settings).unwrap_or_default();
+    if [0, SCHEMA_VERSION].contains(&pinned) {
         return Ok(());
     }
-    Err(DatapathError::Schema { directory: maps.to_owned(), pinned: settings.schema, ours: SCHEMA_VERSION })
+    Err(DatapathError::Schema { directory: maps.to_owned(), pinned, ours: SCHEMA_VERSION })
 }
 
 /// Refuses a pinned map that is not as the program defines it.

@@ -35,8 +35,8 @@ impl Datapath {
     ///
     /// # Errors
     ///
-    /// [`super::DatapathError::Kernel`] if the kernel cannot run it: `packet` is shorter than an Ethernet header or larger than a page
-    /// allows, or there is no such interface.
+    /// [`super::DatapathError::Kernel`] if the kernel cannot run it: `packet` is shorter than an Ethernet header or
+    /// larger than a buffer, or there is no such interface.
     pub fn test_run(&mut self, packet: &[u8], ingress: Option<u32>) -> Result<(u32, Vec<u8>)> {
         sys::test_run(self.program.as_fd(), packet, ingress)
             .map_err(kernel(format!("run the program on {} bytes", packet.len())))

@@ -20,8 +20,12 @@ impl LocalAddress {
     /// Whether `other` lies in the subnet of this address.
     pub fn subnet_contains(&self, other: IpAddr) -> bool {
         match (self.address, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
-            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix),
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
             _ => false,
         }
     }
@@ -34,8 +38,14 @@ impl Network {
     ///
     /// [`NetworkError::Request`] if the kernel does not answer.
     pub async fn addresses(&self) -> Result<Vec<LocalAddress>, NetworkError> {
-        let messages: Vec<_> =
-            self.handle.address().get().execute().try_collect().await.map_err(|e| NetworkError::request("list addresses", e))?;
+        let messages: Vec<_> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| NetworkError::request("list addresses", e))?;
         Ok(messages.iter().filter_map(local_address).collect())
     }
 
@@ -77,9 +87,14 @@ const fn full_length(address: IpAddr) -> u8 {
 
 /// `IFA_LOCAL` is the host's own address; on a point-to-point link `IFA_ADDRESS` is the peer's.
 fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
-    let own = |attribute: &AddressAttribute| if let AddressAttribute::Local(ip) = attribute { Some(*ip) } else { None };
-    let any = |attribute: &AddressAttribute| if let AddressAttribute::Address(ip) = attribute { Some(*ip) } else { None };
-    let address = message.attributes.iter().find_map(own).or_else(|| message.attributes.iter().find_map(any))?;
+    let own = |attribute: &AddressAttribute| {
+        if let AddressAttribute::Local(ip) = attribute { Some(*ip) } else { None }
+    };
+    let any = |attribute: &AddressAttribute| {
+        if let AddressAttribute::Address(ip) = attribute { Some(*ip) } else { None }
+    };
+    let address =
+        message.attributes.iter().find_map(own).or_else(|| message.attributes.iter().find_map(any))?;
     Some(LocalAddress { ifindex: message.header.index, address, prefix: message.header.prefix_len })
 }
 

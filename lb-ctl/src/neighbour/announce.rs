@@ -44,7 +44,8 @@ fn neighbour_advertisement(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
     if let Some(field) = message.get_mut(2..4) {
         field.copy_from_slice(&checksum);
     }
-    let header: [&[u8]; 6] = [&ALL_NODES_MAC, &mac, &IPV6, &[0x60, 0, 0, 0, 0, 32, 58, 255], &target, &all_nodes];
+    let header: [&[u8]; 6] =
+        [&ALL_NODES_MAC, &mac, &IPV6, &[0x60, 0, 0, 0, 0, 32, 58, 255], &target, &all_nodes];
     [header.concat(), message].concat()
 }
 
@@ -74,7 +75,14 @@ fn send(ifindex: u32, frame: &[u8]) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of_val(&to)).map_err(io::Error::other)?;
     // SAFETY: `frame` and `to` are readable for the lengths that are passed, for as long as the call takes.
     let sent = unsafe {
-        libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, (&raw const to).cast(), length)
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            length,
+        )
     };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -85,13 +93,20 @@ mod tests {
 
     const MAC: Mac = [2, 0, 0, 0, 0, 7];
 
+    fn hex(frame: &[u8]) -> String {
+        frame
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect()
+    }
+
     #[test]
     fn an_arp_announcement_names_the_address_twice() {
         let frame = gratuitous_arp(MAC, Ipv4Addr::new(192, 0, 2, 10));
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         let want = "ffffffffffff0200000000070806000108000604000102000000".to_owned()
             + "0007c000020a000000000000c000020a";
-        assert_eq!(hex, want);
+        assert_eq!(hex(&frame), want);
     }
 
     /// The bytes are those of scapy 2.5:
@@ -100,7 +115,9 @@ mod tests {
     #[test]
     fn an_advertisement_is_the_one_that_scapy_makes() {
         let frame = neighbour_advertisement(MAC, "2001:db8::10".parse().unwrap());
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "33330000000102000000000786dd6000000000203aff20010db8000000000000000000000010ff0200000000000000000000000000018800f9062000000020010db80000000000000000000000100201020000000007");
+        assert_eq!(
+            hex(&frame),
+            "33330000000102000000000786dd6000000000203aff20010db8000000000000000000000010ff0200000000000000000000000000018800f9062000000020010db80000000000000000000000100201020000000007"
+        );
     }
 }

@@ -19,8 +19,14 @@ impl Network {
     ///
     /// [`NetworkError::Request`] if the kernel does not answer.
     pub async fn neighbours(&self) -> Result<Neighbours, NetworkError> {
-        let messages: Vec<_> =
-            self.handle.neighbours().get().execute().try_collect().await.map_err(|e| NetworkError::request("list neighbours", e))?;
+        let messages: Vec<_> = self
+            .handle
+            .neighbours()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| NetworkError::request("list neighbours", e))?;
         Ok(messages.iter().filter_map(known).collect())
     }
 
@@ -51,7 +57,12 @@ impl Network {
     }
 
     fn using(&self, ifindex: u32, address: IpAddr) -> NeighbourAddRequest {
-        self.handle.neighbours().add(ifindex, address).state(NeighbourState::None).flags(NeighbourFlags::Use).replace()
+        self.handle
+            .neighbours()
+            .add(ifindex, address)
+            .state(NeighbourState::None)
+            .flags(NeighbourFlags::Use)
+            .replace()
     }
 }
 
@@ -77,6 +88,6 @@ fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
     match address {
         NeighbourAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
         NeighbourAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
-        _ => None,
+        NeighbourAddress::Other(_) | _ => None,
     }
 }

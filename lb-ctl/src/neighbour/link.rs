@@ -25,8 +25,14 @@ impl Network {
     ///
     /// [`NetworkError::Request`] if the kernel does not answer.
     pub async fn links(&self) -> Result<BTreeMap<u32, Link>, NetworkError> {
-        let links: Vec<_> =
-            self.handle.link().get().execute().try_collect().await.map_err(|e| NetworkError::request("list interfaces", e))?;
+        let links: Vec<_> = self
+            .handle
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| NetworkError::request("list interfaces", e))?;
         Ok(links.into_iter().map(|message| (message.header.index, link(message))).collect())
     }
 }

@@ -51,7 +51,11 @@ impl NetworkError {
 
 /// The kernel's error number where there is one, else the text.
 fn io_error(error: rtnetlink::Error) -> std::io::Error {
-    if let rtnetlink::Error::NetlinkError(message) = &error { message.to_io() } else { std::io::Error::other(error) }
+    if let rtnetlink::Error::NetlinkError(message) = &error {
+        message.to_io()
+    } else {
+        std::io::Error::other(error)
+    }
 }
 
 /// A connection to the kernel's network tables, of the network namespace it was opened in.

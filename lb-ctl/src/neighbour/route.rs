@@ -3,7 +3,9 @@
 use super::{Network, NetworkError};
 use futures_util::StreamExt;
 use rtnetlink::RouteMessageBuilder;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
+};
 use std::net::IpAddr;
 
 /// The way to an address, as the kernel's routing table gives it.
@@ -55,7 +57,9 @@ impl Network {
         match answers.next().await {
             Some(Ok(message)) => route(address, &message),
             Some(Err(error)) => match NetworkError::request("look up", error).errno() {
-                Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ESRCH | libc::EACCES) => Err(RouteError::NoRoute(address)),
+                Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ESRCH | libc::EACCES) => {
+                    Err(RouteError::NoRoute(address))
+                }
                 Some(libc::EINVAL) => Err(RouteError::NotUnicast(address)),
                 other => Err(failed(format!("error {other:?}"))),
             },
@@ -68,8 +72,18 @@ fn route(address: IpAddr, message: &RouteMessage) -> Result<Route, RouteError> {
     match message.header.kind {
         RouteType::Unicast => {}
         RouteType::Local => return Err(RouteError::Local(address)),
-        RouteType::Broadcast | RouteType::Multicast | RouteType::Anycast => return Err(RouteError::NotUnicast(address)),
-        _ => return Err(RouteError::NoRoute(address)),
+        RouteType::Broadcast | RouteType::Multicast | RouteType::Anycast => {
+            return Err(RouteError::NotUnicast(address));
+        }
+        RouteType::Unspec
+        | RouteType::BlackHole
+        | RouteType::Unreachable
+        | RouteType::Prohibit
+        | RouteType::Throw
+        | RouteType::Nat
+        | RouteType::ExternalResolve
+        | RouteType::Other(_)
+        | _ => return Err(RouteError::NoRoute(address)),
     }
     let mut route = Route { ifindex: 0, gateway: None, source: None, mtu: None };
     for attribute in &message.attributes {
@@ -92,7 +106,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
         RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
-        _ => None,
+        RouteAddress::Mpls(_) | RouteAddress::Other(_) | _ => None,
     }
 }
 

@@ -19,7 +19,8 @@ const GROUPS: [MulticastGroup; 6] = [
 
 /// Starts to listen. What changed is not told: whoever is woken reads the tables again.
 pub(super) fn start() -> Result<Changes, NetworkError> {
-    let (connection, _, mut messages) = rtnetlink::new_multicast_connection(&GROUPS).map_err(NetworkError::Open)?;
+    let (connection, _, mut messages) =
+        rtnetlink::new_multicast_connection(&GROUPS).map_err(NetworkError::Open)?;
     tokio::spawn(connection);
     let (sender, receiver) = watch::channel(0_u64);
     tokio::spawn(async move {

@@ -12,6 +12,8 @@ pub mod stats;
 pub mod status;
 mod style;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::api::{Failure, FailureKind};
 use crate::config::ConfigError;
@@ -89,33 +91,5 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     match failure.or_else(config) {
         Some(FailureKind::Usage) => 2,
         Some(FailureKind::NotFound | FailureKind::Conflict | FailureKind::Failed) | None => 1,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_says_what_stopped_it_and_what_helps() {
-        let failure = Failure::failed("cannot reach the agent at /run/lb/agent.sock: no such file")
-            .with_hint("`lb-ctl attach eth0` starts one");
-        let rows = [
-            (
-                failure.into(),
-                1,
-                "error: cannot reach the agent at /run/lb/agent.sock: no such file\nhint:  `lb-ctl attach eth0` starts one\n",
-            ),
-            (Failure::usage("there is no group x").into(), 2, "error: there is no group x\n"),
-            (
-                anyhow::anyhow!("no such file").context("cannot read lb.toml"),
-                1,
-                "error: cannot read lb.toml: no such file\n",
-            ),
-        ];
-        for (error, code, text) in rows {
-            assert_eq!(anstream::adapter::strip_str(&error_text(&error)).to_string(), text);
-            assert_eq!(exit_code(&error), code);
-        }
     }
 }

@@ -10,7 +10,16 @@ const GAP: &str = "  ";
 pub(super) struct Cell {
     text: String,
     style: Style,
-    is_number: bool,
+    side: Side,
+}
+
+/// Where a cell stands in its column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+    /// As the numbers of the column do, if it has any.
+    Heading,
 }
 
 impl Cell {
@@ -24,13 +33,13 @@ impl Cell {
 /// A cell of text.
 #[expect(clippy::needless_pass_by_value, reason = "a reference would clutter every call")]
 pub(super) fn text(text: impl ToString) -> Cell {
-    Cell { text: text.to_string(), style: style::PLAIN, is_number: false }
+    Cell { text: text.to_string(), style: style::PLAIN, side: Side::Left }
 }
 
 /// A cell with a number, which goes to the right.
 #[expect(clippy::needless_pass_by_value, reason = "a reference would clutter every call")]
 pub(super) fn number(number: impl ToString) -> Cell {
-    Cell { text: number.to_string(), style: style::PLAIN, is_number: true }
+    Cell { text: number.to_string(), style: style::PLAIN, side: Side::Right }
 }
 
 /// A cell with a number that may not be known.
@@ -54,7 +63,8 @@ impl Table {
 
     /// Adds a row of headings.
     pub(super) fn heading<const N: usize>(&mut self, headings: [&str; N]) {
-        self.rows.push(headings.map(|heading| text(heading).styled(style::HEADING)).into());
+        let cell = |text: &str| Cell { text: text.to_owned(), style: style::HEADING, side: Side::Heading };
+        self.rows.push(headings.map(cell).into());
     }
 
     /// Adds a row.
@@ -64,31 +74,36 @@ impl Table {
 
     /// The lines of the table.
     pub(super) fn finish(&self) -> String {
-        let widths = self.widths();
-        self.rows.iter().map(|row| line(row, &widths)).collect()
+        let count = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let columns: Vec<_> = (0..count).map(|index| self.column(index)).collect();
+        self.rows.iter().map(|row| line(row, &columns)).collect()
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell: &Cell| cell.text.width()).max()
-        };
-        (0..columns).map(|column| width(column).unwrap_or(0)).collect()
+    fn column(&self, index: usize) -> Column {
+        let cells = || self.rows.iter().filter_map(|row| row.get(index));
+        let width = cells().map(|cell| cell.text.width()).max().unwrap_or(0);
+        Column { width, has_numbers: cells().any(|cell| cell.side == Side::Right) }
     }
 }
 
-fn line(row: &[Cell], widths: &[usize]) -> String {
+struct Column {
+    width: usize,
+    has_numbers: bool,
+}
+
+fn line(row: &[Cell], columns: &[Column]) -> String {
     let last = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
-    let cells = row.iter().zip(widths).take(last).enumerate();
+    let cells = row.iter().zip(columns).take(last).enumerate();
     let cells: Vec<_> =
-        cells.map(|(index, (cell, width))| aligned(cell, *width, index + 1 == last)).collect();
+        cells.map(|(index, (cell, column))| aligned(cell, column, index + 1 == last)).collect();
     cells.join(GAP) + "\n"
 }
 
-fn aligned(cell: &Cell, width: usize, is_last: bool) -> String {
-    let space = " ".repeat(width.saturating_sub(cell.text.width()));
+fn aligned(cell: &Cell, column: &Column, is_last: bool) -> String {
+    let space = " ".repeat(column.width.saturating_sub(cell.text.width()));
+    let is_right = cell.side == Side::Right || cell.side == Side::Heading && column.has_numbers;
     let (before, after) = match () {
-        () if cell.is_number => (space.as_str(), ""),
+        () if is_right => (space.as_str(), ""),
         () if is_last => ("", ""),
         () => ("", space.as_str()),
     };

@@ -1,6 +1,5 @@
 //! The datapath as the agent uses it: pins, links, tables read back, sweeps. Each test has a network namespace and a
 //! BPF file system of its own.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails the test")]
 
 mod attach;
 mod connections;
@@ -87,12 +86,7 @@ fn service(method: Method) -> Vec<Write> {
         protocol: lb_common::flow::UDP,
         ..View::default()
     };
-    let key = ServiceKey {
-        address: view.address,
-        port: view.port,
-        protocol: view.protocol,
-        reserved: Default::default(),
-    };
+    let key = ServiceKey::new(view.address, view.port, view.protocol);
     vec![
         Write::Settings(settings),
         Write::Interface(1, Interface { ifindex: 1, mtu: 1_500, mac: DIRECTOR_MAC }),

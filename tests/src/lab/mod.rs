@@ -103,7 +103,7 @@ impl Lab {
         Segment::create(self, host, bridge)
     }
 
-    /// Leaves everything standing when the lab is dropped; [`remove_kept`] removes it.
+    /// Leaves everything standing when the lab is dropped, unless by an [`interrupt`]; [`remove_kept`] removes it.
     ///
     /// # Errors
     /// The mark cannot be written.
@@ -139,7 +139,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if self.kept {
+        if self.kept && !interrupted() {
             return;
         }
         if let Err(error) = self.claim.remove() {

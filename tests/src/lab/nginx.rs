@@ -18,7 +18,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// Starts one on `port` of every address, IPv4 and IPv6: `/` answers the machine's name, as the header `X-Server`
-    /// does everywhere, and `/files/` holds what [`Nginx::add_file`] puts there.
+    /// does everywhere, `/files/` holds what [`Nginx::add_file`] puts there, and `/upload` takes any body.
     ///
     /// # Errors
     /// nginx is not installed or refuses to start; the error holds its log.
@@ -96,6 +96,7 @@ http {{
         root root;
         location = / {{ return 200 "{name}\n"; }}
         location /files/ {{ }}
+        location = /upload {{ client_max_body_size 0; return 200 "{name}\n"; }}
     }}
 }}
 "#

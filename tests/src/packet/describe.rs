@@ -68,7 +68,8 @@ fn ipv4<'a>(text: &mut String, packet: &'a [u8]) -> &'a [u8] {
     line(
         text,
         &format!(
-            "ipv4      {from} > {to} ttl {ttl} protocol {protocol} tos {tos:02x} len {len} id {id:04x} fragment {fragment:04x} checksum {sum:04x} ihl {}",
+            "ipv4      {from} > {to} ttl {ttl} protocol {protocol} tos {tos:02x} len {len} id {id:04x} \
+             fragment {fragment:04x} checksum {sum:04x} ihl {}",
             version & 15
         ),
     );
@@ -113,7 +114,8 @@ fn tcp<'a>(text: &mut String, segment: &'a [u8]) -> &'a [u8] {
     line(
         text,
         &format!(
-            "tcp       {from} > {to} flags {flags:02x} sequence {seq} acknowledgement {ack} window {window} checksum {sum:04x} offset {}",
+            "tcp       {from} > {to} flags {flags:02x} sequence {seq} acknowledgement {ack} \
+             window {window} checksum {sum:04x} offset {}",
             offset >> 4
         ),
     );

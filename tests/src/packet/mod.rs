@@ -1,7 +1,7 @@
 //! Frames for the tests, built plainly: every header written out, every checksum summed anew.
 //!
-//! Nothing here uses `lb-common`, so that the two can be compared. Defaults are those of scapy (TTL 64, identification
-//! 1, window 8192), for the same reason.
+//! Nothing here uses `lb-common`, so that the two can be compared. Defaults are those of scapy (TTL 64,
+//! identification 1, window 8192), for the same reason.
 
 mod describe;
 mod emit;
@@ -173,7 +173,10 @@ impl PacketBuilder {
 }
 
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) $($header:ident => $field:ident = $value:expr),+;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($($argument:ident: $type:ty),*) $($header:ident => $field:ident = $value:expr),+;
+    )*) => {
         impl PacketBuilder {
             $($(#[$doc])* pub fn $name(mut self, $($argument: $type),*) -> Self {
                 for header in &mut self.headers {

@@ -169,6 +169,12 @@ impl Service {
         self
     }
 
+    /// Sets the idle times.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
     /// Sets the ports; 0 alone is any port.
     pub fn ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.ports = ports.into_iter().collect();
@@ -194,12 +200,7 @@ impl Service {
     /// The keys that lead to the service.
     pub(super) fn keys(&self) -> impl Iterator<Item = ServiceKey> {
         let (address, protocol) = (self.vip.ip().into(), self.protocol);
-        self.ports.iter().map(move |port| ServiceKey {
-            address,
-            port: (*port).into(),
-            protocol,
-            reserved: [0; 5],
-        })
+        self.ports.iter().map(move |port| ServiceKey::new(address, (*port).into(), protocol))
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long)]
     nginx: bool,
     /// How many requests the client makes
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     requests: u32,
     /// Leave the lab up and say how to enter it
     #[arg(long)]
@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return clean();
     }
     if options.nginx {
-        setup::ensure(setup::Scope::Tests)?;
+        setup::ensure(&[setup::Purpose::Nginx])?;
     }
     build::all()?;
     let shown = on_signals().and_then(|()| show(options));

@@ -7,6 +7,7 @@ mod quiet;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -53,7 +54,7 @@ fn missing_tools(purposes: &[Purpose]) -> Result<Vec<Missing>> {
         missing.extend(toolchain::missing()?);
     }
     if purposes.contains(&Purpose::Check) {
-        missing.extend(toolchain::missing_for_checks());
+        missing.extend(toolchain::missing_for_checks()?);
     }
     Ok(missing)
 }
@@ -69,13 +70,22 @@ fn install_packages(missing: &[&Package]) -> Result<()> {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if !is_root() {
         bail!(
-            "cannot install {}: apt-get needs root\nhint:  `sudo apt-get install {0}`, or all of this with sudo",
+            "cannot install {}: apt-get needs root\nhint:  `sudo apt-get install {0}`, or run this task with sudo",
             names.join(" ")
         );
     }
     let _quiet = quiet::NoServices::begin()?;
     run_command(&mut apt_get(&["update"]))?;
-    run_command(apt_get(&["install", "--yes", "--no-install-recommends"]).args(names))
+    run_command(apt_get(&["install", "--yes", "--no-install-recommends"]).args(names))?;
+    keep_off(&missing.iter().filter_map(|package| package.service).collect::<Vec<_>>())
+}
+
+/// Keeps services that came with packages from starting at the next boot, either.
+fn keep_off(services: &[&str]) -> Result<()> {
+    if services.is_empty() || !Path::new("/run/systemd/system").is_dir() {
+        return Ok(());
+    }
+    run_command(Command::new("systemctl").arg("disable").args(services))
 }
 
 fn apt_get(arguments: &[&str]) -> Command {
@@ -89,7 +99,11 @@ fn still_missing(purposes: &[Purpose]) -> Result<()> {
     let packages = packages::missing(purposes);
     let tools = tools.iter().map(|tool| tool.what.as_str());
     let missing: Vec<_> = tools.chain(packages.iter().map(|package| package.program)).collect();
-    if missing.is_empty() { Ok(()) } else { bail!("still missing after the installation: {}", missing.join(", ")) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        bail!("still missing after the installation: {}", missing.join(", "))
+    }
 }
 
 fn report() -> Result<()> {
@@ -103,7 +117,9 @@ fn report() -> Result<()> {
     }
     match tools.len() + packages.len() {
         0 => say("nothing is missing"),
-        some => bail!("missing: {some} of what building, the demo and the tests need\nhint:  `cargo xtask setup` installs it"),
+        some => bail!(
+            "missing: {some} of what building, the demo and the tests need\nhint:  `cargo xtask setup` installs it"
+        ),
     }
     Ok(())
 }

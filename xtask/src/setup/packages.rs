@@ -33,6 +33,8 @@ pub(super) struct Package {
     pub(super) program: &'static str,
     /// What it is used for here.
     pub(super) why: &'static str,
+    /// The service that comes with it, which the tests do not need: they start their own.
+    pub(super) service: Option<&'static str>,
     purposes: &'static [Purpose],
 }
 
@@ -43,8 +45,9 @@ const PACKAGES: [Package; 8] = [
     package("iproute2", "ip", "sets up the machines of the lab", &[Lab, Network]),
     package("ethtool", "ethtool", "shows what the lab's devices offload", &[Network]),
     package("curl", "curl", "the HTTP client of the network tests", &[Network]),
-    package("nginx", "nginx", "the web server of the network tests and of `demo --nginx`", &[Nginx, Network]),
-    package("bind9", "named", "the DNS server of the network tests", &[Network]),
+    package("nginx", "nginx", "the web server of the network tests and of `demo --nginx`", &[Nginx, Network])
+        .with_service("nginx"),
+    package("bind9", "named", "the DNS server of the network tests", &[Network]).with_service("named"),
     package("bind9-dnsutils", "dig", "the DNS client of the network tests", &[Network]),
     package("iputils-ping", "ping", "shows who reaches whom in the network tests", &[Network]),
 ];
@@ -55,7 +58,14 @@ const fn package(
     why: &'static str,
     purposes: &'static [Purpose],
 ) -> Package {
-    Package { name, program, why, purposes }
+    Package { name, program, why, service: None, purposes }
+}
+
+impl Package {
+    const fn with_service(mut self, service: &'static str) -> Self {
+        self.service = Some(service);
+        self
+    }
 }
 
 /// The packages for one of `purposes` that are not there.
@@ -64,13 +74,15 @@ pub(super) fn missing(purposes: &[Purpose]) -> Vec<&'static Package> {
 }
 
 fn missing_where(purposes: &[Purpose], is_there: impl Fn(&str) -> bool) -> Vec<&'static Package> {
-    let wanted = PACKAGES.iter().filter(|package| package.purposes.iter().any(|purpose| purposes.contains(purpose)));
+    let wanted =
+        PACKAGES.iter().filter(|package| package.purposes.iter().any(|purpose| purposes.contains(purpose)));
     wanted.filter(|package| !is_there(package.program)).collect()
 }
 
 /// Debian keeps the directories of servers out of an ordinary user's search path.
 fn is_there(program: &str) -> bool {
-    find(program).is_some() || ["/usr/sbin", "/sbin"].iter().any(|directory| Path::new(directory).join(program).is_file())
+    find(program).is_some()
+        || ["/usr/sbin", "/sbin"].iter().any(|directory| Path::new(directory).join(program).is_file())
 }
 
 #[cfg(test)]
@@ -78,7 +90,10 @@ mod tests {
     use super::*;
 
     fn names(purposes: &[Purpose], there: &[&str]) -> Vec<&'static str> {
-        missing_where(purposes, |program| there.contains(&program)).iter().map(|package| package.name).collect()
+        missing_where(purposes, |program| there.contains(&program))
+            .iter()
+            .map(|package| package.name)
+            .collect()
     }
 
     #[test]

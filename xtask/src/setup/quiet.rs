@@ -46,7 +46,9 @@ impl Drop for NoServices {
 
 /// Exit code 101 of a policy-rc.d: the action is forbidden.
 fn policy(process: u32) -> String {
-    format!("#!/bin/sh\n{MARK}; of no effect once that process is gone.\n[ ! -d /proc/{process} ] || exit 101\n")
+    format!(
+        "#!/bin/sh\n{MARK}; of no effect once that process is gone.\n[ ! -d /proc/{process} ] || exit 101\n"
+    )
 }
 
 #[cfg(test)]

@@ -78,11 +78,11 @@ impl Layer {
             Tidy => tidy::run(),
             Clippy => clippy(),
             Doc => doc(),
-            Unit => count(&mut unit(), full, tests),
-            Program => count(&mut lab_tests(&["--test", "program"]), full, tests),
+            Unit => run_tests(&mut unit(), full, tests),
+            Program => run_tests(&mut lab_tests(&["--test", "program"]), full, tests),
             Network => {
                 build::lb_ctl()?;
-                count(&mut lab_tests(&["--lib", "--test", "network"]), full, tests)
+                run_tests(&mut lab_tests(&["--lib", "--test", "network"]), full, tests)
             }
             Kernels => {
                 let passed = kernels::run(&[])?;
@@ -95,14 +95,24 @@ impl Layer {
 
 fn clippy() -> Result<()> {
     let refuse = ["--", "-D", "warnings"];
-    run(cargo(&["clippy"]).args(HOST).arg("--all-targets").args(refuse))?;
-    run(build::for_programs("clippy")?.args(refuse))
+    let host = run(cargo(&["clippy", "--keep-going"]).args(HOST).arg("--all-targets").args(refuse));
+    let programs = run(build::for_programs("clippy")?.args(refuse));
+    both(host, programs)
 }
 
 fn doc() -> Result<()> {
-    let refuse = ("RUSTDOCFLAGS", "-D warnings");
-    run(cargo(&["doc", "--no-deps"]).args(HOST).env(refuse.0, refuse.1))?;
-    run(build::for_programs("doc")?.arg("--no-deps").env(refuse.0, refuse.1))
+    let (variable, refuse) = ("RUSTDOCFLAGS", "-D warnings");
+    let host = run(cargo(&["doc", "--no-deps", "--keep-going"]).args(HOST).env(variable, refuse));
+    let programs = run(build::for_programs("doc")?.arg("--no-deps").env(variable, refuse));
+    both(host, programs)
+}
+
+/// What failed of two checks that both ran.
+fn both(first: Result<()>, second: Result<()>) -> Result<()> {
+    match (first, second) {
+        (Err(first), Err(second)) => bail!("{first:#}; {second:#}"),
+        (first, second) => first.and(second),
+    }
 }
 
 fn unit() -> Command {
@@ -118,12 +128,17 @@ fn lab_tests(targets: &[&str]) -> Command {
     command
 }
 
-fn count(command: &mut Command, full: bool, tests: &mut Option<Tests>) -> Result<()> {
+fn run_tests(command: &mut Command, full: bool, tests: &mut Option<Tests>) -> Result<()> {
     if full {
         command.env(FULL, "1");
     }
+    count(tests, |see| run_seeing(command, see))
+}
+
+/// Counts the tests of `work`, which shows each line that it writes to what it is given.
+fn count(tests: &mut Option<Tests>, work: impl FnOnce(&mut dyn FnMut(&str)) -> Result<()>) -> Result<()> {
     let counted = tests.insert(Tests::default());
-    run_seeing(command, &mut |line| counted.add(line))?;
+    work(&mut |line| counted.add(line))?;
     some_ran(*tests)
 }
 
@@ -150,14 +165,17 @@ mod tests {
 
     #[test]
     fn tests_are_counted_and_none_is_a_failure() {
-        let ran = |script: &str| {
+        let ran = |line: &str| {
             let mut tests = None;
-            let result = count(Command::new("sh").args(["-c", script]), false, &mut tests);
+            let result = count(&mut tests, |see| {
+                see(line);
+                Ok(())
+            });
             (result.map_err(|error| error.to_string()), tests.unwrap())
         };
-        let (result, tests) = ran("echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured'");
+        let (result, tests) = ran("test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured");
         assert_eq!((result, tests.passed, tests.ignored), (Ok(()), 2, 1));
-        let (result, _) = ran("echo 'test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured'");
+        let (result, _) = ran("test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured");
         assert_eq!(result, Err("it ran no test".to_owned()));
     }
 }

@@ -17,8 +17,10 @@ pub(super) struct Tests {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: &'static str,
-    /// `None` for a layer that is one check.
+    /// `None` for what has no tests to count.
     pub(super) tests: Option<Tests>,
+    /// Whether it is one check where it has no tests; a preparation is none.
+    pub(super) is_check: bool,
     pub(super) failed: bool,
     pub(super) took: Duration,
 }
@@ -61,7 +63,7 @@ impl fmt::Display for Tests {
 impl Row {
     /// Tests that passed; a layer that is one check counts as one.
     fn passed(&self) -> usize {
-        self.tests.map_or(usize::from(!self.failed), |tests| tests.passed)
+        self.tests.map_or(usize::from(self.is_check && !self.failed), |tests| tests.passed)
     }
 
     /// Tests that failed; a layer that failed without one counts as one.
@@ -112,13 +114,15 @@ mod tests {
     use super::*;
 
     fn row(name: &'static str, tests: Option<Tests>, failed: bool) -> Row {
-        Row { name, tests, failed, took: Duration::from_millis(1_230) }
+        Row { name, tests, is_check: name != "prepare", failed, took: Duration::from_millis(1_230) }
     }
 
     #[test]
     fn the_results_of_several_executables_are_added() {
         let mut tests = Tests::default();
-        tests.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s");
+        tests.add(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s",
+        );
         tests.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         tests.add("test result_is_read ... ok");
         assert_eq!(tests, Tests { passed: 14, failed: 1, ignored: 1 });
@@ -127,6 +131,7 @@ mod tests {
     #[test]
     fn a_check_and_a_failure_without_a_failed_test_count_as_one() {
         let mut report = Report::default();
+        report.add(row("prepare", None, false));
         report.add(row("fmt", None, false));
         report.add(row("clippy", None, true));
         report.add(row("unit", Some(Tests { passed: 7, failed: 2, ignored: 0 }), true));

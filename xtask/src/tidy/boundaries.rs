@@ -70,7 +70,10 @@ mod tests {
     fn a_use_outside_the_border_is_found() {
         let tree = [
             ("lb-ctl/src/datapath/object.rs", "use aya::Ebpf;\n"),
-            ("lb-ctl/src/agent/mod.rs", "// aya::Ebpf\nuse aya_ebpf::maps;\nlet x: aya::Ebpf;\nanstream::println!(\"x\");\n"),
+            (
+                "lb-ctl/src/agent/mod.rs",
+                "// aya::Ebpf\nuse aya_ebpf::maps;\nlet x: aya::Ebpf;\nanstream::println!(\"x\");\n",
+            ),
             ("lb-ctl/src/render/mod.rs", "anstream::println!(\"x\");\n"),
         ];
         assert_eq!(
@@ -85,7 +88,8 @@ mod tests {
     #[test]
     fn a_map_in_another_file_is_found() {
         let text = "#[map]\nstatic A: B = c;\n";
-        let violations = said(maps_are_declared_in_two_files, &[(MAP_FILES[0], text), ("lb-ebpf/src/main.rs", text)]);
+        let violations =
+            said(maps_are_declared_in_two_files, &[(MAP_FILES[0], text), ("lb-ebpf/src/main.rs", text)]);
         assert_eq!(violations.len(), 1);
         assert!(violations[0].starts_with("lb-ebpf/src/main.rs:1: a map is declared outside"));
     }

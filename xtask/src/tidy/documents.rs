@@ -9,7 +9,8 @@ pub(super) fn changes_are_written_down(tree: &Tree) -> Vec<Violation> {
     let Some(changes) = tree.file(CHANGES) else {
         return vec![Violation::absent(CHANGES, "what changed for users, a section for each release")];
     };
-    let begun = changes.text.lines().any(|line| matches!(line.trim_end(), "## Unreleased" | "## [Unreleased]"));
+    let begun =
+        changes.text.lines().any(|line| matches!(line.trim_end(), "## Unreleased" | "## [Unreleased]"));
     let what = "has no section `## Unreleased`; add it at the top";
     if begun { Vec::new() } else { vec![changes.violation(1, what)] }
 }
@@ -48,9 +49,8 @@ fn leads_somewhere(tree: &Tree, from: &str, target: &str) -> bool {
     }
     for part in target.split('/') {
         match part {
-            "" | "." => {}
             ".." if parts.pop().is_none() => return false,
-            ".." => {}
+            "" | "." | ".." => {}
             name => parts.push(name),
         }
     }
@@ -74,7 +74,12 @@ mod tests {
     fn links_are_followed_from_the_document_that_has_them() {
         let document = "[up](../README.md#install) [here](operations.md) [out](https://example.com/x) [down](#a)\n\
                         [directory](decisions/) and [title](operations.md \"words\")\n```\n[code](nowhere.md)\n```\n";
-        let tree = [("docs/a.md", document), ("README.md", ""), ("docs/operations.md", ""), ("docs/decisions/1.md", "")];
+        let tree = [
+            ("docs/a.md", document),
+            ("README.md", ""),
+            ("docs/operations.md", ""),
+            ("docs/decisions/1.md", ""),
+        ];
         assert_eq!(said(links_lead_somewhere, &tree), [""; 0]);
     }
 

@@ -15,7 +15,8 @@ pub(super) fn no_file_is_too_long(tree: &Tree) -> Vec<Violation> {
 fn too_long(file: &Source) -> Option<Violation> {
     let most = SHORT.iter().find(|(path, _)| *path == file.path).map_or(MOST_LINES, |(_, most)| *most);
     let lines = lines_without_tests(&file.text);
-    let what = || format!("{lines} lines without tests are more than {most}; split it by what its parts are for");
+    let what =
+        || format!("{lines} lines without tests are more than {most}; split it by what its parts are for");
     (lines > most).then(|| file.violation(most + 1, what()))
 }
 
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn the_files_to_read_first_have_less() {
         let code = "//! x\n".repeat(61);
-        let violations = said(no_file_is_too_long, &[("lb-ebpf/src/main.rs", &code), ("lb-ctl/src/main.rs", &code)]);
+        let violations =
+            said(no_file_is_too_long, &[("lb-ebpf/src/main.rs", &code), ("lb-ctl/src/main.rs", &code)]);
         assert_eq!(violations.len(), 1);
         assert!(violations[0].starts_with("lb-ebpf/src/main.rs:61:"));
     }

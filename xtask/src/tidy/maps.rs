@@ -51,21 +51,25 @@ fn listed<'a>(file: &'a Source, list: &str) -> Maps<'a> {
 fn declared(file: &Source) -> Maps<'_> {
     let lines = file.lines().zip(file.lines().skip(1));
     let under = lines.filter(|((_, line), _)| *line == "#[map]").map(|(_, below)| below);
-    under.filter_map(|(number, line)| Some((number, line.strip_prefix("static ")?.split(':').next()?))).collect()
+    under
+        .filter_map(|(number, line)| Some((number, line.strip_prefix("static ")?.split(':').next()?)))
+        .collect()
 }
 
 /// The names in the first column of the table whose first heading is "map".
 fn documented(file: &Source) -> Maps<'_> {
-    let first_cell = |line: &str| line.strip_prefix('|').and_then(|rest| rest.split('|').next()).map(str::trim);
-    let heading = |line: &str| first_cell(line).is_some_and(|cell| cell.eq_ignore_ascii_case("map"));
+    let heading = |line: &str| first_cell(line).trim().eq_ignore_ascii_case("map");
     let rows = file.lines().skip_while(|(_, line)| !heading(line)).skip(2);
     let mut maps = Vec::new();
     for (number, line) in rows.take_while(|(_, line)| line.starts_with('|')) {
-        let cell = line.split('|').nth(1).unwrap_or_default();
-        let words = cell.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
+        let words = first_cell(line).split(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
         maps.extend(words.filter(|word| !word.is_empty()).map(|word| (number, word)));
     }
     maps
+}
+
+fn first_cell(line: &str) -> &str {
+    line.strip_prefix('|').and_then(|rest| rest.split('|').next()).unwrap_or_default()
 }
 
 /// What `file` has and `names` has not, the other way round, or another order.
@@ -73,14 +77,21 @@ fn differences(names: &Source, expected: &Maps<'_>, file: &Source, found: &Maps<
     let has = |maps: &Maps<'_>, name: &str| maps.iter().any(|(_, other)| *other == name);
     let mut violations = Vec::new();
     for (line, name) in expected.iter().filter(|(_, name)| !has(found, name)) {
-        violations.push(names.violation(*line, format!("the map {name} is not in {}; add it there", file.path)));
+        violations
+            .push(names.violation(*line, format!("the map {name} is not in {}; add it there", file.path)));
     }
     for (line, name) in found.iter().filter(|(_, name)| !has(expected, name)) {
-        violations.push(file.violation(*line, format!("the map {name} is not in the list of {NAMES}; add it there")));
+        violations.push(
+            file.violation(*line, format!("the map {name} is not in the list of {NAMES}; add it there")),
+        );
     }
     let mut pairs = expected.iter().zip(found);
-    if let (true, Some((_, (line, name)))) = (violations.is_empty(), pairs.find(|(one, other)| one.1 != other.1)) {
-        violations.push(file.violation(*line, format!("the map {name} has another place in {NAMES}; use one order")));
+    if let (true, Some((_, (line, name)))) =
+        (violations.is_empty(), pairs.find(|(one, other)| one.1 != other.1))
+    {
+        violations.push(
+            file.violation(*line, format!("the map {name} has another place in {NAMES}; use one order")),
+        );
     }
     violations
 }
@@ -111,9 +122,15 @@ mod tests {
     #[test]
     fn a_map_that_one_list_lacks_is_found() {
         let without = checked(DIRECTOR, "", TABLE);
-        assert_eq!(without, ["lb-common/src/maps.rs:6: the map DECAP_VIPS is not in lb-ebpf/src/bin/decap.rs; add it there"]);
+        assert_eq!(
+            without,
+            ["lb-common/src/maps.rs:6: the map DECAP_VIPS is not in lb-ebpf/src/bin/decap.rs; add it there"]
+        );
         let with = checked(&format!("{DIRECTOR}#[map]\nstatic LOAD: X = x;\n"), DECAP, TABLE);
-        assert_eq!(with, ["lb-ebpf/src/maps.rs:7: the map LOAD is not in the list of lb-common/src/maps.rs; add it there"]);
+        assert_eq!(
+            with,
+            ["lb-ebpf/src/maps.rs:7: the map LOAD is not in the list of lb-common/src/maps.rs; add it there"]
+        );
         let document = checked(DIRECTOR, DECAP, "no table\n");
         assert_eq!(document.len(), 3, "{document:?}");
     }
@@ -122,6 +139,9 @@ mod tests {
     fn another_order_is_found() {
         let table = "| Map | kind |\n|---|---|\n| VIEWS, SLOTS | a |\n| DECAP_VIPS | a |\n";
         let violations = checked(DIRECTOR, DECAP, table);
-        assert_eq!(violations, ["ARCHITECTURE.md:3: the map VIEWS has another place in lb-common/src/maps.rs; use one order"]);
+        assert_eq!(
+            violations,
+            ["ARCHITECTURE.md:3: the map VIEWS has another place in lb-common/src/maps.rs; use one order"]
+        );
     }
 }

@@ -19,7 +19,11 @@ pub(super) fn every_reason_is_in_the_runbook(tree: &Tree) -> Vec<Violation> {
     }
     let explained: Vec<&str> = runbook.text.lines().flat_map(subjects).collect();
     let silent = words.iter().filter(|(_, word)| !explained.contains(word));
-    let what = |word| format!("the reason `{word}` has no line in {RUNBOOK}; add `| `{word}` | what it means, what to do |`");
+    let what = |word| {
+        format!(
+            "the reason `{word}` has no line in {RUNBOOK}; add `| `{word}` | what it means, what to do |`"
+        )
+    };
     silent.map(|(line, word)| source.violation(*line, what(word))).collect()
 }
 
@@ -59,8 +63,13 @@ mod tests {
 
     #[test]
     fn rows_items_and_headings_explain() {
-        for runbook in ["| `not-ip`, `too-big` | fine |", "* `too-big`: x\n* `not-ip`: y", "### `not-ip`\n### `too-big`"] {
-            assert_eq!(said(every_reason_is_in_the_runbook, &[(REASONS, VERDICT), (RUNBOOK, runbook)]), [""; 0]);
+        for runbook in
+            ["| `not-ip`, `too-big` | fine |", "* `too-big`: x\n* `not-ip`: y", "### `not-ip`\n### `too-big`"]
+        {
+            assert_eq!(
+                said(every_reason_is_in_the_runbook, &[(REASONS, VERDICT), (RUNBOOK, runbook)]),
+                [""; 0]
+            );
         }
     }
 

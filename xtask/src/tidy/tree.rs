@@ -137,6 +137,9 @@ mod tests {
     #[test]
     fn the_extension_is_that_of_the_name() {
         let tree = Tree::of(&[("a.rs/README", ""), ("b/main.rs", "")]);
-        assert_eq!(tree.with_extension("rs").map(|file| file.path.as_str()).collect::<Vec<_>>(), ["b/main.rs"]);
+        assert_eq!(
+            tree.with_extension("rs").map(|file| file.path.as_str()).collect::<Vec<_>>(),
+            ["b/main.rs"]
+        );
     }
 }

@@ -16,8 +16,10 @@ pub(super) fn reconcile(
     quarantine: &Quarantine,
     draft: &mut Draft,
 ) -> Result<Devices, Full> {
-    let known: Devices = kernel.interfaces.iter().map(|(device, interface)| (interface.ifindex, *device)).collect();
-    let busy = kernel.interfaces.keys().map(|device| u32::from(*device)).chain(quarantine.devices.iter().copied());
+    let known: Devices =
+        kernel.interfaces.iter().map(|(device, interface)| (interface.ifindex, *device)).collect();
+    let busy =
+        kernel.interfaces.keys().map(|device| u32::from(*device)).chain(quarantine.devices.iter().copied());
     let mut ids = Ids::new("devices", MAX_DEVICES, busy);
     let mut devices = Devices::new();
     for (ifindex, device) in &tables.devices {

@@ -30,9 +30,15 @@ const fn identity(server: &Server) -> Identity {
 }
 
 /// Ids of nat hosts. One that connections of a removed server may still name is not given out.
-pub(super) fn hosts(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine, draft: &mut Draft) -> Result<Hosts, Full> {
+pub(super) fn hosts(
+    tables: &Tables,
+    kernel: &Kernel,
+    quarantine: &Quarantine,
+    draft: &mut Draft,
+) -> Result<Hosts, Full> {
     let servers = tables.services.iter().flat_map(|service| &service.servers);
-    let wanted: BTreeSet<Address> = servers.filter(|server| server.method == Method::Nat).map(|server| server.address).collect();
+    let wanted: BTreeSet<Address> =
+        servers.filter(|server| server.method == Method::Nat).map(|server| server.address).collect();
     let held = quarantine.servers.iter().filter_map(|id| kernel.servers.get(id)).map(|server| server.host);
     let mut ids = Ids::new("nat hosts", MAX_NAT_HOSTS, kernel.nat_hosts.values().copied().chain(held));
     let mut hosts = Hosts::new();
@@ -59,7 +65,8 @@ pub(super) fn reconcile(
     quarantine: &Quarantine,
     (places, draft): (&Places<'_>, &mut Draft),
 ) -> Result<Vec<Vec<ServerRef>>, Full> {
-    let living = kernel.servers.iter().filter(|(id, server)| is_alive(server) && !quarantine.servers.contains(id));
+    let living =
+        kernel.servers.iter().filter(|(id, server)| is_alive(server) && !quarantine.servers.contains(id));
     let known: BTreeMap<Identity, u32> = living.clone().map(|(id, server)| (identity(server), *id)).collect();
     let busy = living.map(|(id, _)| *id).chain(quarantine.servers.iter().copied());
     let mut ids = Ids::new("servers", MAX_SERVERS, busy);
@@ -69,7 +76,9 @@ pub(super) fn reconcile(
         let mut references = Vec::new();
         for server in &service.servers {
             let wanted = entry(server, *id, places);
-            let reference = if let Some((id, old)) = known.get(&identity(&wanted)).and_then(|id| Some((*id, kernel.servers.get(id)?))) {
+            let reference = if let Some((id, old)) =
+                known.get(&identity(&wanted)).and_then(|id| Some((*id, kernel.servers.get(id)?)))
+            {
                 change(id, old, &wanted, draft);
                 ServerRef::new(id, old.generation)
             } else {
@@ -89,7 +98,9 @@ fn is_alive(server: &Server) -> bool {
 }
 
 fn entry(server: &tables::Server, service: u32, places: &Places<'_>) -> Server {
-    let next_hop = server.next_hop.and_then(|(ifindex, mac)| Some(NextHop { mac, device: *places.devices.get(&ifindex)? }));
+    let next_hop = server
+        .next_hop
+        .and_then(|(ifindex, mac)| Some(NextHop { mac, device: *places.devices.get(&ifindex)? }));
     Server {
         next_hop: next_hop.unwrap_or_default(),
         state: server.state as u8,
@@ -99,7 +110,11 @@ fn entry(server: &tables::Server, service: u32, places: &Places<'_>) -> Server {
         address: server.address,
         source: server.source,
         service,
-        host: if server.method == Method::Nat { places.hosts.get(&server.address).copied().unwrap_or(0) } else { 0 },
+        host: if server.method == Method::Nat {
+            places.hosts.get(&server.address).copied().unwrap_or(0)
+        } else {
+            0
+        },
         ..Server::default()
     }
 }
@@ -123,9 +138,9 @@ fn change(id: u32, old: &Server, wanted: &Server, draft: &mut Draft) {
         draft.push(Stage::Servers, Write::NextHop(id, wanted.next_hop));
     }
     if old.state != wanted.state {
-        let state = ServerState::from_byte(wanted.state);
-        let stage = if state == ServerState::NoNew { Stage::Drains } else { Stage::Servers };
-        draft.push(stage, Write::ServerState(id, state));
+        let new = ServerState::from_byte(wanted.state);
+        let stage = if new == ServerState::NoNew { Stage::Drains } else { Stage::Servers };
+        draft.push(stage, Write::ServerState(id, new));
     }
 }
 

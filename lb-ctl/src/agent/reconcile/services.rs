@@ -14,7 +14,12 @@ pub(super) type ServiceIds = Vec<u32>;
 
 /// Gives each service the id that most of its keys lead to, and a free one where there is none.
 pub(super) fn assign(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) -> Result<ServiceIds, Full> {
-    let mut claims: Vec<_> = tables.services.iter().enumerate().flat_map(|(place, service)| claims(place, service, kernel)).collect();
+    let mut claims: Vec<_> = tables
+        .services
+        .iter()
+        .enumerate()
+        .flat_map(|(place, service)| claims(place, service, kernel))
+        .collect();
     claims.sort_unstable();
     let mut places = BTreeMap::new();
     let mut given = BTreeSet::new();
@@ -23,9 +28,12 @@ pub(super) fn assign(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) 
             places.insert(place, id);
         }
     }
-    let busy = kernel.services.keys().chain(kernel.service_keys.values()).chain(&quarantine.services).copied();
+    let busy =
+        kernel.services.keys().chain(kernel.service_keys.values()).chain(&quarantine.services).copied();
     let mut ids = Ids::new("services", MAX_SERVICES, busy);
-    (0..tables.services.len()).map(|place| places.get(&place).map_or_else(|| ids.take(), |id| Ok(*id))).collect()
+    (0..tables.services.len())
+        .map(|place| places.get(&place).map_or_else(|| ids.take(), |id| Ok(*id)))
+        .collect()
 }
 
 /// How many keys of the service lead to which id: most first, then the earlier service.

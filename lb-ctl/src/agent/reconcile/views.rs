@@ -20,13 +20,18 @@ pub(super) fn reconcile(
     quarantine: &Quarantine,
     (services, references, draft): (&ServiceIds, &[Vec<ServerRef>], &mut Draft),
 ) -> Result<(), Full> {
-    let ranges = kernel.views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len > 0);
+    let ranges =
+        kernel.views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len > 0);
     let mut free = Free {
         views: Ids::new("views", MAX_VIEWS, kernel.services.values().chain(&quarantine.views).copied()),
-        arena: Arena::new(MAX_SLOTS, ranges.map(|range| (range.first, range.len)).chain(quarantine.ranges.iter().copied())),
+        arena: Arena::new(
+            MAX_SLOTS,
+            ranges.map(|range| (range.first, range.len)).chain(quarantine.ranges.iter().copied()),
+        ),
     };
     for place in order(tables, kernel, services) {
-        let (Some(service), Some(id), Some(references)) = (tables.services.get(place), services.get(place), references.get(place))
+        let (Some(service), Some(id), Some(references)) =
+            (tables.services.get(place), services.get(place), references.get(place))
         else {
             continue;
         };
@@ -59,9 +64,17 @@ fn order(tables: &Tables, kernel: &Kernel, ids: &ServiceIds) -> Vec<usize> {
     order
 }
 
-fn visit(place: usize, takers: &BTreeMap<usize, BTreeSet<usize>>, (seen, order): (&mut BTreeSet<usize>, &mut Vec<usize>)) {
+fn visit(
+    place: usize,
+    takers: &BTreeMap<usize, BTreeSet<usize>>,
+    (seen, order): (&mut BTreeSet<usize>, &mut Vec<usize>),
+) {
     if seen.insert(place) {
-        takers.get(&place).into_iter().flatten().for_each(|taker| visit(*taker, takers, (&mut *seen, &mut *order)));
+        takers
+            .get(&place)
+            .into_iter()
+            .flatten()
+            .for_each(|taker| visit(*taker, takers, (&mut *seen, &mut *order)));
         order.push(place);
     }
 }
@@ -119,7 +132,8 @@ fn swap(
 }
 
 fn holds(kernel: &Kernel, range: SlotRange, slots: &[Slot]) -> bool {
-    range.len as usize == slots.len() && kernel.slots.get(&range.first).map_or(slots.is_empty(), |held| held == slots)
+    range.len as usize == slots.len()
+        && kernel.slots.get(&range.first).map_or(slots.is_empty(), |held| held == slots)
 }
 
 fn view(service: &Service, slots: SlotRange) -> View {

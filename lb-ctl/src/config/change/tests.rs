@@ -1,7 +1,7 @@
 //! Rows of changes: what each makes of a configuration, and what is refused.
 
 use super::*;
-use crate::api::FailureKind;
+use crate::api::FailureKind::{self, Conflict, NotFound, Usage};
 use crate::config::diff::diff;
 use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler};
 
@@ -71,35 +71,47 @@ fn lines(change: &Change) -> Vec<String> {
     diff(&before, &after).into_iter().map(line).collect()
 }
 
+fn check(rows: &[(Change, &[&str])]) {
+    for (change, want) in rows {
+        assert_eq!(&lines(change), want, "{change:?}");
+    }
+}
+
 #[test]
-fn each_change_does_what_it_says_and_no_more() {
-    let eth1 = Interface { name: "eth1".into(), mode: Mode::Native };
-    let weight = ServerSettings { weight: Some(5), method: None };
+fn interfaces_and_vips_change_alone() {
+    let attach = |name: &str, mode| Change::Attach(Interface { name: name.into(), mode });
+    let address = "192.0.2.10".parse().unwrap();
+    check(&[
+        (attach("eth1", Mode::Native), &["+ interface eth1: mode native"]),
+        (attach("eth0", Mode::Auto), &[]),
+        (attach("eth0", Mode::Generic), &["~ interface eth0: mode auto -> generic"]),
+        (Change::Detach { name: "eth0".into() }, &["- interface eth0: mode auto"]),
+        (Change::VipSet { address, announce: Some(Announce::None) }, &["+ vip 192.0.2.10: announce none"]),
+        (Change::Apply { config: config(), allow_empty: false }, &[]),
+    ]);
+}
+
+#[test]
+fn a_service_comes_and_goes_with_its_pool() {
     let settings =
         ServiceSettings { port: Some(Ports::One(81)), scheduler: Some(Scheduler::Mh), on_failure: None };
-    let rows: Vec<(Change, &[&str])> = vec![
-        (Change::Attach(eth1), &["+ interface eth1: mode native"]),
-        (Change::Attach(Interface { name: "eth0".into(), mode: Mode::Auto }), &[]),
+    let add = |name, endpoint| Change::ServiceAdd(service(name, endpoint));
+    check(&[
         (
-            Change::Attach(Interface { name: "eth0".into(), mode: Mode::Generic }),
-            &["~ interface eth0: mode auto -> generic"],
-        ),
-        (Change::Detach { name: "eth0".into() }, &["- interface eth0: mode auto"]),
-        (
-            Change::ServiceAdd(service("ssh", "[2001:db8::10]:22/tcp")),
+            add("ssh", "[2001:db8::10]:22/tcp"),
             &[
                 "+ service ssh: address [2001:db8::10]:22/tcp, scheduler wrr, on-failure reject, pools ssh",
                 "+ pool ssh: ",
             ],
         ),
-        (Change::ServiceAdd(config().services[0].clone()), &[]),
         (
-            Change::ServiceAdd(service("rest", "192.0.2.10:any/tcp")),
+            add("rest", "192.0.2.10:any/tcp"),
             &[
                 "+ service rest: address 192.0.2.10:any/tcp, scheduler wrr, on-failure reject, pools rest",
                 "+ pool rest: ",
             ],
         ),
+        (Change::ServiceAdd(config().services[0].clone()), &[]),
         (
             Change::ServiceSet { name: "web".into(), settings },
             &["~ service web: address 192.0.2.10:80/tcp -> 192.0.2.10:81/tcp, scheduler wrr -> mh"],
@@ -113,108 +125,102 @@ fn each_change_does_what_it_says_and_no_more() {
                 "- server web/10.0.0.12:8080: address 10.0.0.12:8080, method nat, weight 1",
             ],
         ),
-        (
-            server_add("web", "v6", "2001:db8::9", Method::Ipip),
-            &["+ server web/v6: address 2001:db8::9, method ipip, weight 1"],
-        ),
-        (
-            server_add("web", "same-port", "10.0.0.14:80", Method::Dr),
-            &["+ server web/same-port: address 10.0.0.14:80, method dr, weight 1"],
-        ),
+    ]);
+}
+
+#[test]
+fn servers_and_pools_change_alone() {
+    let set = |settings| Change::ServerSet { pool: "web".into(), server: "pc1".into(), settings };
+    let pc1 = "- server web/pc1: address 10.0.0.11, method dr, weight 3";
+    let v6 = "+ server web/v6: address 2001:db8::9, method ipip, weight 1";
+    let same_port = "+ server web/same-port: address 10.0.0.14:80, method dr, weight 1";
+    check(&[
+        (server_add("web", "v6", "2001:db8::9", Method::Ipip), &[v6]),
+        (server_add("web", "same-port", "10.0.0.14:80", Method::Dr), &[same_port]),
         (server_add("shared", "pc3", "10.0.0.13", Method::Dr), &[]),
-        (server_remove("web", "pc1"), &["- server web/pc1: address 10.0.0.11, method dr, weight 3"]),
-        (server_remove("web", "10.0.0.11"), &["- server web/pc1: address 10.0.0.11, method dr, weight 3"]),
+        (server_remove("web", "pc1"), &[pc1]),
+        (server_remove("web", "10.0.0.11"), &[pc1]),
+        (set(ServerSettings { weight: Some(5), method: None }), &["~ server web/pc1: weight 3 -> 5"]),
         (
-            Change::ServerSet { pool: "web".into(), server: "pc1".into(), settings: weight },
-            &["~ server web/pc1: weight 3 -> 5"],
+            set(ServerSettings { weight: None, method: Some(Method::Nat) }),
+            &["~ server web/pc1: method dr -> nat"],
         ),
         (Change::PoolAdd { name: "new".into() }, &["+ pool new: "]),
         (Change::PoolAdd { name: "web".into() }, &[]),
         (pool_set("web", &["web", "shared"]), &["~ service web: pools web -> web shared"]),
         (Change::PoolRemove { name: "spare".into() }, &["- pool spare: "]),
-        (
-            Change::VipSet { address: "192.0.2.10".parse().unwrap(), announce: Some(Announce::None) },
-            &["+ vip 192.0.2.10: announce none"],
-        ),
-        (Change::Apply { config: config(), allow_empty: false }, &[]),
-    ];
-    for (change, want) in rows {
-        assert_eq!(lines(&change), want, "{change:?}");
+    ]);
+}
+
+fn check_refused(rows: &[(Change, FailureKind, &str)]) {
+    for (change, kind, want) in rows {
+        let error = apply(&config(), &Intent::default(), change).unwrap_err();
+        assert_eq!(error.kind, *kind, "{change:?}: {error}");
+        assert!(error.to_string().contains(want), "{change:?}: {error}");
     }
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_reason() {
-    use FailureKind::{Conflict, NotFound, Usage};
+fn a_service_that_cannot_be_is_refused() {
     let with = |change: fn(&mut Service)| {
         let mut service = service("x", "192.0.2.20:80/tcp");
         change(&mut service);
         Change::ServiceAdd(service)
     };
-    let port_set = |port| Change::ServiceSet {
-        name: "web".into(),
-        settings: ServiceSettings { port: Some(port), ..ServiceSettings::default() },
-    };
-    let rows = [
-        (Change::Detach { name: "eth1".into() }, NotFound, "no attached interface eth1"),
-        (Change::Attach(Interface { name: "a/b".into(), mode: Mode::Auto }), Usage, "`a/b`"),
-        (Change::Attach(Interface { name: "sixteen-letters-".into(), mode: Mode::Auto }), Usage, "sixteen"),
-        (Change::ServiceAdd(service("web", "192.0.2.10:81/tcp")), Conflict, "exists already"),
-        (
-            Change::ServiceAdd(service("again", "192.0.2.10:80/tcp")),
-            Conflict,
-            "web and again both take port 80/tcp",
-        ),
-        (Change::ServiceAdd(service("range", "192.0.2.10:70-90/tcp")), Conflict, "both take port 80/tcp"),
-        (Change::ServiceAdd(service("list", "192.0.2.10:53,443/udp")), Conflict, "both take port 53/udp"),
+    let add = |name, endpoint| Change::ServiceAdd(service(name, endpoint));
+    let any = ServiceSettings { port: Some(Ports::Any), ..ServiceSettings::default() };
+    check_refused(&[
+        (add("web", "192.0.2.10:81/tcp"), Conflict, "exists already"),
+        (add("again", "192.0.2.10:80/tcp"), Conflict, "web and again both take port 80/tcp"),
+        (add("range", "192.0.2.10:70-90/tcp"), Conflict, "both take port 80/tcp"),
+        (add("list", "192.0.2.10:53,443/udp"), Conflict, "both take port 53/udp"),
         (with(|service| service.name = String::new()), Usage, "name of a service is empty"),
         (with(|service| service.name = "a b".into()), Usage, "`a b` cannot be"),
         (with(|service| service.name = "x".repeat(65)), Usage, "65 bytes"),
         (with(|service| service.pools = vec!["wbe".into()]), NotFound, "no pool wbe"),
         (with(|service| service.pools = Vec::new()), Usage, "it has no pool"),
-        (
-            with(|service| service.pools = vec!["web".into(), "web".into()]),
-            Conflict,
-            "pool web is there twice",
-        ),
-        (
-            with(|service| {
-                (service.vip, service.pools) = ("2001:db8::10".parse().unwrap(), vec!["shared".into()])
-            }),
-            Usage,
-            "dr cannot take IPv6",
-        ),
+        (with(|service| service.pools = vec!["web".into(); 2]), Conflict, "pool web is there twice"),
+        (with(v6_of_shared), Usage, "dr cannot take IPv6"),
+        (Change::ServiceSet { name: "web".into(), settings: any }, Usage, "cannot stand for the ports any"),
         (Change::ServiceRemove { name: "wbe".into() }, NotFound, "no service wbe"),
-        (port_set(Ports::Any), Usage, "cannot stand for the ports any"),
+    ]);
+}
+
+fn v6_of_shared(service: &mut Service) {
+    service.vip = "2001:db8::10".parse().unwrap();
+    service.pools = vec!["shared".into()];
+}
+
+#[test]
+fn a_server_that_cannot_be_is_refused() {
+    let add = |name, address, method| server_add("web", name, address, method);
+    check_refused(&[
         (server_add("nowhere", "a", "10.0.0.1", Method::Dr), NotFound, "no pool nowhere"),
-        (server_add("web", "pc1", "10.0.0.99", Method::Dr), Conflict, "exists already"),
-        (server_add("web", "twin", "10.0.0.11", Method::Nat), Conflict, "the same address"),
-        (server_add("web", "twin", "10.0.0.11:80", Method::Nat), Conflict, "the same address"),
-        (
-            server_add("web", "a", "10.0.0.9:81", Method::Dr),
-            Usage,
-            "a dr server has the port of its service, 80, not 81",
-        ),
-        (server_add("web", "a", "10.0.0.9:81", Method::Ipip), Usage, "the port"),
-        (
-            server_add("web", "a", "2001:db8::1", Method::Dr),
-            Usage,
-            "dr cannot take IPv4 from 192.0.2.10 to 2001:db8::1",
-        ),
-        (server_add("web", "a", "2001:db8::1", Method::Nat), Usage, "nat cannot take IPv4"),
-        (server_add("web", "a", "192.0.2.10", Method::Nat), Usage, "192.0.2.10 is a VIP"),
-        (server_add("web", "", "10.0.0.9", Method::Dr), Usage, "name of a server is empty"),
+        (add("pc1", "10.0.0.99", Method::Dr), Conflict, "exists already"),
+        (add("twin", "10.0.0.11", Method::Nat), Conflict, "the same address"),
+        (add("twin", "10.0.0.11:80", Method::Nat), Conflict, "the same address"),
+        (add("a", "10.0.0.9:81", Method::Dr), Usage, "a dr server has the port of its service, 80, not 81"),
+        (add("a", "10.0.0.9:81", Method::Ipip), Usage, "the port of its service"),
+        (add("a", "2001:db8::1", Method::Dr), Usage, "dr cannot take IPv4 from 192.0.2.10 to 2001:db8::1"),
+        (add("a", "2001:db8::1", Method::Nat), Usage, "nat cannot take IPv4"),
+        (add("a", "192.0.2.10", Method::Nat), Usage, "192.0.2.10 is a VIP"),
+        (add("", "10.0.0.9", Method::Dr), Usage, "name of a server is empty"),
         (server_remove("web", "pc9"), NotFound, "no server of pool web named pc9"),
+    ]);
+}
+
+#[test]
+fn what_else_cannot_be_is_refused() {
+    let attach = |name: &str| Change::Attach(Interface { name: name.into(), mode: Mode::Auto });
+    check_refused(&[
+        (Change::Detach { name: "eth1".into() }, NotFound, "no attached interface eth1"),
+        (attach("a/b"), Usage, "`a/b`"),
+        (attach("sixteen-letters-"), Usage, "sixteen"),
         (pool_set("web", &["nowhere"]), NotFound, "no pool nowhere"),
         (pool_set("web", &[]), Usage, "it has no pool"),
         (Change::PoolRemove { name: "web".into() }, Conflict, "service web uses it"),
         (Change::Apply { config: Config::default(), allow_empty: false }, Conflict, "no services"),
-    ];
-    for (change, kind, want) in rows {
-        let error = apply(&config(), &Intent::default(), &change).unwrap_err();
-        assert_eq!(error.kind, kind, "{change:?}: {error}");
-        assert!(error.to_string().contains(want), "{change:?}: {error}");
-    }
+    ]);
 }
 
 #[test]

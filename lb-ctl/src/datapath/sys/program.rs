@@ -43,8 +43,8 @@ const LARGEST: usize = 65_536;
 
 /// Runs `program` once on `packet`: what it returned, and the packet as it left it.
 ///
-/// It is as if the packet came in by the interface with the index `ingress`, of this network namespace; the interface must be up
-/// and have a receive queue, which a veth has and a bridge has not.
+/// It is as if the packet came in by the interface with the index `ingress`, of this network namespace; the interface
+/// must have a receive queue, which a veth has and a bridge has not. `None` is the loopback device.
 pub(in crate::datapath) fn test_run(
     program: BorrowedFd<'_>,
     packet: &[u8],

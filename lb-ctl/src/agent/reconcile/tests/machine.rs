@@ -44,7 +44,9 @@ impl Machine {
         self.refuse(write, held)?;
         match write.clone() {
             Write::Settings(settings) => self.settings = settings,
-            Write::Interface(device, interface) => put(&mut self.interfaces, device, Some(interface).filter(|i| i.ifindex != 0)),
+            Write::Interface(device, interface) => {
+                put(&mut self.interfaces, device, Some(interface).filter(|i| i.ifindex != 0));
+            }
             Write::NatHost(address, id) => put(&mut self.hosts, address, id),
             Write::Server(id, server) => put(&mut self.servers, id, Some(server)),
             Write::ServerState(id, state) => self.server(id).state = state as u8,
@@ -69,27 +71,44 @@ impl Machine {
     fn refuse(&self, write: &Write, held: &Quarantine) -> Result<(), String> {
         let used = |range: SlotRange| range.first..range.first + range.len;
         let breaks = match write {
-            Write::Server(id, _) | Write::ClearServer(id) => held.servers.contains(id) || self.named_servers().contains(id),
-            Write::View(index, _) => held.views.contains(index) || self.services.values().any(|view| view == index),
+            Write::Server(id, _) | Write::ClearServer(id) => {
+                held.servers.contains(id) || self.named_servers().contains(id)
+            }
+            Write::View(index, _) => {
+                held.views.contains(index) || self.services.values().any(|view| view == index)
+            }
             Write::Slots(first, slots) => {
-                let end = first + u32::try_from(slots.len()).unwrap();
+                let end = first + u32::try_from(slots.len()).unwrap_or(u32::MAX);
                 let live = self.services.values().map(|view| used(self.views[view].slots));
                 let kept = held.ranges.iter().map(|(first, len)| *first..first + len);
                 live.chain(kept).any(|range| range.start < end && *first < range.end)
             }
             Write::Service(id, _) | Write::ClearService(id) => held.services.contains(id),
             Write::Interface(device, _) => held.devices.contains(&u32::from(*device)),
-            _ => false,
+            Write::Settings(_)
+            | Write::NatHost(..)
+            | Write::ServerState(..)
+            | Write::NextHop(..)
+            | Write::ServerMtu(..)
+            | Write::ServerSource(..)
+            | Write::Slot(..)
+            | Write::ServiceKey(..) => false,
         };
         if breaks { Err(format!("{write:?} touches what is in use")) } else { Ok(()) }
     }
 
     fn named_servers(&self) -> BTreeSet<u32> {
-        self.services.values().flat_map(|view| self.range(self.views[view].slots)).map(|slot| slot.current().id()).collect()
+        self.services
+            .values()
+            .flat_map(|view| self.range(self.views[view].slots))
+            .map(|slot| slot.current().id())
+            .collect()
     }
 
     fn range(&self, range: SlotRange) -> Vec<Slot> {
-        (range.first..range.first + range.len).map(|index| self.slots.get(&index).copied().unwrap_or_default()).collect()
+        (range.first..range.first + range.len)
+            .map(|index| self.slots.get(&index).copied().unwrap_or_default())
+            .collect()
     }
 
     /// Every key leads to a whole view that fits it, and every slot to a server that was written.
@@ -110,7 +129,10 @@ impl Machine {
     }
 
     fn check_slot(&self, service: u32, reference: ServerRef) -> Result<(), String> {
-        let server = self.servers.get(&reference.id()).ok_or(format!("a slot names {reference:?}, which was never written"))?;
+        let server = self
+            .servers
+            .get(&reference.id())
+            .ok_or(format!("a slot names {reference:?}, which was never written"))?;
         if server.state_of(reference) == ServerState::Gone || server.service != service {
             return Err(format!("a slot of service {service} names {reference:?}, which is {server:?}"));
         }
@@ -118,7 +140,10 @@ impl Machine {
             return Err(format!("{server:?} leaves by a device that is not there"));
         }
         let nat = server.method == Method::Nat as u8;
-        if nat && (self.hosts.get(&server.address) != Some(&server.host) || self.settings.flags & SETTING_NAT == 0) {
+        if nat
+            && (self.hosts.get(&server.address) != Some(&server.host)
+                || self.settings.flags & SETTING_NAT == 0)
+        {
             return Err(format!("answers of {server:?} are not looked for"));
         }
         Ok(())
@@ -136,7 +161,10 @@ impl Machine {
 
     fn target(&self, reference: ServerRef) -> Target {
         let server = &self.servers[&reference.id()];
-        let way = self.interfaces.get(&server.next_hop.device).map(|interface| (interface.ifindex, server.next_hop.mac));
+        let way = self
+            .interfaces
+            .get(&server.next_hop.device)
+            .map(|interface| (interface.ifindex, server.next_hop.mac));
         Target {
             address: server.address,
             port: server.port.get(),
@@ -156,9 +184,9 @@ impl Machine {
 
     /// Keys that leave a service which itself takes keys of another one.
     pub(super) fn exchanged(&self, writes: &[Write]) -> BTreeSet<ServiceKey> {
-        let moves = |write: &Write| match write {
-            Write::ServiceKey(key, Some(to)) => self.keys.get(key).map(|from| (*key, *from, *to)),
-            _ => None,
+        let moves = |write: &Write| {
+            let Write::ServiceKey(key, Some(to)) = write else { return None };
+            self.keys.get(key).map(|from| (*key, *from, *to))
         };
         let moves: Vec<_> = writes.iter().filter_map(moves).collect();
         let takes = |id: u32| moves.iter().any(|(_, _, to)| *to == id);
@@ -167,7 +195,8 @@ impl Machine {
 
     /// What an agent reads back: entries that nothing points to are not seen.
     pub(super) fn read_back(&self) -> Kernel {
-        let views: BTreeMap<u32, View> = self.services.values().map(|index| (*index, self.views[index])).collect();
+        let views: BTreeMap<u32, View> =
+            self.services.values().map(|index| (*index, self.views[index])).collect();
         let ranges = views.values().map(|view| view.slots).filter(|range| range.len > 0);
         Kernel {
             service_keys: self.keys.clone(),

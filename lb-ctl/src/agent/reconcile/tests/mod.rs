@@ -18,9 +18,11 @@ use worlds::{expected, server, service, tables};
 /// Except where two services exchange ports in one change: then one of them has to be first.
 fn run(machine: &mut Machine, plan: &Plan, wanted: &Tables, held: &Quarantine) -> Result<(), String> {
     let served = |meets: &Meets| meets.1.iter().any(|target| target.state == 1);
-    let after: BTreeSet<_> = expected(wanted).into_iter().filter(|(_, meets)| served(meets)).map(|(key, _)| key).collect();
+    let after: BTreeSet<_> =
+        expected(wanted).into_iter().filter(|(_, meets)| served(meets)).map(|(key, _)| key).collect();
     let exchanged = machine.exchanged(&plan.writes);
-    let always: BTreeSet<_> = machine.served().intersection(&after).filter(|key| !exchanged.contains(key)).copied().collect();
+    let always: BTreeSet<_> =
+        machine.served().intersection(&after).filter(|key| !exchanged.contains(key)).copied().collect();
     for write in &plan.writes {
         machine.write(write, held)?;
         if let Some(key) = always.difference(&machine.served()).next() {
@@ -33,8 +35,13 @@ fn run(machine: &mut Machine, plan: &Plan, wanted: &Tables, held: &Quarantine) -
 fn assert_equal(machine: &Machine, wanted: &Tables) {
     assert_eq!(machine.meets(), expected(wanted));
     let servers = wanted.services.iter().map(|service| service.servers.len()).sum();
-    let hosts: BTreeSet<_> =
-        wanted.services.iter().flat_map(|s| &s.servers).filter(|s| s.method as u8 == 2).map(|s| s.address).collect();
+    let hosts: BTreeSet<_> = wanted
+        .services
+        .iter()
+        .flat_map(|s| &s.servers)
+        .filter(|s| s.method as u8 == 2)
+        .map(|s| s.address)
+        .collect();
     let (living, nat_hosts, devices, settings) = machine.leftovers();
     assert_eq!((living, nat_hosts, devices), (servers, hosts.len(), wanted.devices.len()));
     assert_eq!((settings.flags, settings.sample_period), (wanted.flags, wanted.sample_period));
@@ -107,8 +114,14 @@ fn start(wanted: &Tables) -> Machine {
 #[test]
 fn a_changed_weight_replaces_the_slots_and_nothing_else() {
     let machine = start(&web(vec![server(1, 1), server(2, 1)]));
-    let plan = reconcile(&web(vec![server(1, 1), server(2, 3)]), &machine.read_back(), &Quarantine::default()).unwrap();
-    assert!(matches!(plan.writes.as_slice(), [Write::Slots(..), Write::View(..), Write::Service(..)]), "{:?}", plan.writes);
+    let plan =
+        reconcile(&web(vec![server(1, 1), server(2, 3)]), &machine.read_back(), &Quarantine::default())
+            .unwrap();
+    assert!(
+        matches!(plan.writes.as_slice(), [Write::Slots(..), Write::View(..), Write::Service(..)]),
+        "{:?}",
+        plan.writes
+    );
     assert_eq!((plan.freed.views.len(), plan.freed.ranges.len(), plan.freed.servers.len()), (1, 1, 0));
 }
 
@@ -134,7 +147,10 @@ fn an_id_of_a_removed_server_waits_and_comes_back_as_another_instance() {
     let other = web(vec![server(2, 1), server(3, 1)]);
     let ids = |held: &Quarantine| {
         let plan = reconcile(&other, &machine.read_back(), held).unwrap();
-        plan.writes.iter().find_map(|w| if let Write::Server(id, s) = w { Some((*id, s.generation)) } else { None }).unwrap()
+        plan.writes
+            .iter()
+            .find_map(|w| if let Write::Server(id, s) = w { Some((*id, s.generation)) } else { None })
+            .unwrap()
     };
     assert_eq!(ids(&held), (3, 0));
     held.servers.clear();
@@ -175,6 +191,7 @@ fn a_full_table_is_an_error_before_anything_is_written() {
 
 #[test]
 fn targets_are_compared_whole() {
-    let target: Vec<Target> = expected(&web(vec![server(1, 1)])).into_values().flat_map(|meets| meets.1).collect();
+    let target: Vec<Target> =
+        expected(&web(vec![server(1, 1)])).into_values().flat_map(|meets| meets.1).collect();
     assert!(target.iter().all(|target| target.way == Some((11, [1; 6])) && target.mtu == 1500));
 }

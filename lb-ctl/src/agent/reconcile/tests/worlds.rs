@@ -14,7 +14,7 @@ use zerocopy::network_endian::U16;
 /// A service at VIP number `vip`; port 0 is any.
 pub(super) fn service(vip: u8, ports: &[u16], servers: Vec<Server>) -> Service {
     let address = Address::from_v4([192, 0, 2, vip]);
-    let key = |port: &u16| ServiceKey { address, port: U16::new(*port), protocol: 6, reserved: [0; 5] };
+    let key = |port: &u16| ServiceKey::new(address, U16::new(*port), 6);
     Service {
         name: format!("{vip}:{ports:?}"),
         keys: ports.iter().map(key).collect(),

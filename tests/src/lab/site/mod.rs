@@ -3,27 +3,20 @@
 //! Every network has an IPv4 and an IPv6 prefix with the same host numbers: number 11 of network 0 is `10.0.0.11` and
 //! `fd00::11`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod address;
+
+use std::net::IpAddr;
 
 use anyhow::Result;
 
+pub use address::{Clients, FAMILIES, Family};
+use address::{address, both};
+
 use super::{Host, Lab, Segment};
-
-/// The family of an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-/// Both families, for tests that run once for each.
-pub const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The device that faces the clients on a director, and the only one of every other machine but a router.
 pub const DEVICE: &str = "eth0";
-/// The device of a two-armed director that faces the servers.
+/// The second device of a machine: of a two-armed director, the one that faces the servers.
 pub const INNER_DEVICE: &str = "eth1";
 
 const SERVER_NET: u8 = 0;
@@ -114,6 +107,18 @@ impl Site {
     /// # Errors
     /// As [`Lab::new`].
     pub fn two_arms(name: &str, servers: u8) -> Result<Self> {
+        Self::with_two_arms(name, servers, false)
+    }
+
+    /// As [`Site::two_arms`], for `dr`: the servers have a leg at the client too, and answer by it.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn two_arms_and_direct_replies(name: &str, servers: u8) -> Result<Self> {
+        Self::with_two_arms(name, servers, true)
+    }
+
+    fn with_two_arms(name: &str, servers: u8, direct: bool) -> Result<Self> {
         let lab = Lab::new(name)?;
         let (client, director) = (lab.host("client")?, lab.host("director")?);
         let outside = lab.segment("outside")?;
@@ -123,7 +128,11 @@ impl Site {
         inside.plug(&director, INNER_DEVICE, &both(SERVER_NET, DIRECTOR))?;
         let servers = place(&lab, &inside, SERVER_NET, FIRST_SERVER..FIRST_SERVER + servers)?;
         for server in &servers {
-            gateway(&server.host, SERVER_NET, DIRECTOR)?;
+            if direct {
+                outside.plug(&server.host, INNER_DEVICE, &both(CLIENT_NET, server.number))?;
+            } else {
+                gateway(&server.host, SERVER_NET, DIRECTOR)?;
+            }
         }
         let (vip_network, director_network) = (CLIENT_NET, SERVER_NET);
         Ok(Self { client, director, servers, router: None, vip_network, director_network, lab })
@@ -134,8 +143,8 @@ impl Site {
     /// # Errors
     /// The client has them already.
     pub fn many_clients(&self, family: Family) -> Result<Clients> {
-        let clients = Clients { family };
-        let prefix = format!("{}/{}", clients.address(0), if family == Family::V4 { 16 } else { 112 });
+        let clients = Clients::of(family);
+        let prefix = clients.prefix();
         self.client.sysctl("net/ipv6/ip_nonlocal_bind", "1")?;
         self.client.ip(&format!("route add local {prefix} dev lo"))?;
         let others = self.servers.iter().map(|server| &server.host).chain([&self.director]);
@@ -165,23 +174,6 @@ impl Site {
     }
 }
 
-/// Addresses of the client beside its own ([`Site::many_clients`]).
-#[derive(Debug, Clone, Copy)]
-pub struct Clients {
-    family: Family,
-}
-
-impl Clients {
-    /// The address with this number.
-    pub fn address(&self, number: u16) -> IpAddr {
-        let [high, low] = number.to_be_bytes();
-        match self.family {
-            Family::V4 => Ipv4Addr::new(10, 100, high, low).into(),
-            Family::V6 => Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0, number).into(),
-        }
-    }
-}
-
 impl Server {
     /// The name of the machine.
     pub fn name(&self) -> &str {
@@ -207,24 +199,4 @@ fn place(lab: &Lab, segment: &Segment<'_>, network: u8, numbers: std::ops::Range
 /// Sets the machine's default routes of both families.
 fn gateway(host: &Host, network: u8, number: u8) -> Result<()> {
     FAMILIES.iter().try_for_each(|&family| host.route("default", address(network, number, family)))
-}
-
-/// Both addresses of a machine with their prefix lengths.
-fn both(network: u8, number: u8) -> [String; 2] {
-    [
-        format!("{}/24", address(network, number, Family::V4)),
-        format!("{}/64", address(network, number, Family::V6)),
-    ]
-}
-
-/// The address of a machine; its decimal number reads the same in both families.
-fn address(network: u8, number: u8, family: Family) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::new(10, 0, network, number).into(),
-        Family::V6 => {
-            let digits =
-                u16::from(number / 100) << 8 | u16::from(number / 10 % 10) << 4 | u16::from(number % 10);
-            Ipv6Addr::new(0xfd00, u16::from(network), 0, 0, 0, 0, 0, digits).into()
-        }
-    }
 }

@@ -1,0 +1,279 @@
+//! What people see, as snapshots.
+
+use super::*;
+use crate::api::{
+    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, DecapInterface, DecapStatus,
+    InterfaceState, InterfaceStatus, PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation,
+    ServerTraffic, ServiceInfo, ServiceTraffic, Stats, Status, TableUse, VipInfo, Warning,
+};
+use crate::config::diff::{Difference, Kind};
+use crate::config::model::{Announce, Method, Mode, OnFailure, Protocol, Scheduler};
+use lb_common::counters::Count;
+use lb_common::verdict::Reason;
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+fn server(name: &str, address: &str, method: Method, state: ServerSituation) -> ServerInfo {
+    let problem =
+        (state == ServerSituation::Unreachable).then(|| format!("{address} does not answer on eth0"));
+    let counted = state != ServerSituation::Unused;
+    ServerInfo {
+        pool: "web".into(),
+        name: name.into(),
+        address: address.parse().unwrap(),
+        method,
+        weight: 3,
+        state,
+        active: counted.then_some(1_234),
+        inactive: counted.then_some(5),
+        problem,
+    }
+}
+
+fn service(name: &str, endpoint: &str, on_failure: OnFailure, servers: Vec<ServerInfo>) -> ServiceInfo {
+    let crate::config::model::Endpoint { vip, port, protocol } = endpoint.parse().unwrap();
+    let (scheduler, pools) = (Scheduler::Wrr, vec!["web".to_owned()]);
+    ServiceInfo { name: name.into(), vip, port, protocol, scheduler, on_failure, pools, servers }
+}
+
+fn services() -> Vec<ServiceInfo> {
+    use ServerSituation::{Draining, NoNew, Unreachable, Up};
+    let servers = vec![
+        server("pc1", "10.0.0.11", Method::Dr, Up),
+        server("pc2", "10.0.0.12:8080", Method::Nat, Draining),
+        server("pc3", "10.1.0.13", Method::Ipip, Unreachable),
+    ];
+    let of_list = vec![server("pc4", "2001:db8::4", Method::Dr, NoNew)];
+    vec![
+        service("web", "192.0.2.10:80/tcp", OnFailure::Reject, servers),
+        service("mail", "[2001:db8::10]:25,465,587/tcp", OnFailure::Drop, of_list),
+        service("voip", "192.0.2.10:any/udp", OnFailure::Reject, Vec::new()),
+    ]
+}
+
+#[test]
+fn list_has_the_columns_of_ipvsadm() {
+    insta::assert_snapshot!(plain(&list::all(&services())));
+}
+
+#[test]
+fn nouns_are_listed() {
+    let services = services();
+    let vips = [
+        VipInfo {
+            address: "192.0.2.10".parse().unwrap(),
+            announce: Announce::Arp,
+            services: vec!["web".into(), "voip".into()],
+            interface: Some("eth0".into()),
+        },
+        VipInfo {
+            address: "2001:db8::10".parse().unwrap(),
+            announce: Announce::None,
+            services: vec!["mail".into()],
+            interface: None,
+        },
+    ];
+    let pools = [
+        PoolInfo {
+            name: "web".into(),
+            servers: vec!["pc1".into(), "pc2".into()],
+            services: vec!["web".into()],
+        },
+        PoolInfo { name: "spare".into(), servers: Vec::new(), services: Vec::new() },
+    ];
+    let unused = server("pc9", "10.0.0.19", Method::Dr, ServerSituation::Unused);
+    let servers: Vec<_> =
+        services.iter().flat_map(|service| service.servers.clone()).chain([unused]).collect();
+    let listings =
+        [list::services(&services), list::servers(&servers), list::vips(&vips), list::pools(&pools)];
+    insta::assert_snapshot!(plain(&listings.join("\n")));
+}
+
+#[test]
+fn status_tells_who_supervises_and_what_is_wrong() {
+    let interface = |name: &str, ifindex, state, attached| InterfaceStatus {
+        name: name.into(),
+        ifindex,
+        mode: Mode::Auto,
+        state,
+        attached,
+    };
+    let running = Status {
+        agent: Some(AgentInfo { pid: 4711, version: "0.1.0".into(), since: 1_700_000_000 }),
+        interfaces: vec![
+            interface("eth0", Some(2), InterfaceState::Attached, Some(AttachedMode::Native)),
+            interface("eth1", Some(3), InterfaceState::Detached, None),
+            interface("eth2", None, InterfaceState::Missing, None),
+        ],
+        services: 3,
+        servers: 4,
+        servers_up: 1,
+        tables: vec![TableUse { table: "connections".into(), used: 12, limit: 262_144 }],
+        warnings: vec![Warning {
+            message: "eth2 is gone".into(),
+            hint: Some("it is attached when it comes back".into()),
+        }],
+    };
+    let orphaned = Status { agent: None, warnings: Vec::new(), ..running.clone() };
+    let nothing = Status {
+        interfaces: Vec::new(),
+        tables: Vec::new(),
+        services: 0,
+        servers: 0,
+        servers_up: 0,
+        ..orphaned.clone()
+    };
+    let all = [running, orphaned, nothing].map(|status| status::status(&status));
+    insta::assert_snapshot!(plain(&all.join("----\n")));
+}
+
+#[test]
+fn stats_have_the_columns_of_ipvsadm() {
+    let reason = |reason, answered, packets| {
+        ReasonCount::new(reason, answered, Count { packets, bytes: packets * 60 })
+    };
+    let (service, server) = ("web".to_owned(), "pc1".to_owned());
+    let stats = Stats {
+        time_ms: 1_000,
+        reasons: vec![
+            reason(Reason::NotIp, false, 12),
+            reason(Reason::ForwardedDr, false, 1_000_000),
+            reason(Reason::NoServer, true, 3),
+            reason(Reason::NoServer, false, 4),
+        ],
+        services: vec![ServiceTraffic {
+            service: service.clone(),
+            connections: 13,
+            in_packets: 1_000_000,
+            in_bytes: 60_000_000,
+            out_packets: 0,
+            out_bytes: 0,
+        }],
+        servers: vec![ServerTraffic {
+            service,
+            pool: "web".into(),
+            server,
+            connections: 13,
+            in_packets: 1_000_000,
+            in_bytes: 60_000_000,
+            out_packets: 0,
+            out_bytes: 0,
+        }],
+    };
+    insta::assert_snapshot!(plain(&format!("{}----\n{}", stats::totals(&stats), stats::rates(&stats))));
+}
+
+#[test]
+fn connections_and_samples_name_both_ends() {
+    let address = |text: &str| text.parse().unwrap();
+    let connection = |server: Option<&str>, state: &str| ConnectionInfo {
+        protocol: Protocol::Tcp,
+        client: address("198.51.100.7:22002"),
+        vip: address("192.0.2.10:80"),
+        service: "web".into(),
+        server: server.map(str::to_owned),
+        destination: server.map(|_| address("10.0.0.11:80")),
+        state: state.into(),
+        idle_ms: 2_000,
+        expires_ms: 898_000,
+    };
+    let found = Connections {
+        total: 3,
+        connections: vec![connection(Some("pc1"), "established"), connection(None, "fin")],
+    };
+    let sample = |service: Option<&str>, server: Option<&str>, verdict: &str, reason: &str| Sample {
+        time_ns: 12_345_678_901,
+        source: address("[2001:db8::7]:22002"),
+        destination: address("[2001:db8::10]:80"),
+        protocol: 6,
+        tcp_flags: 2,
+        verdict: verdict.into(),
+        reason: reason.into(),
+        service: service.map(str::to_owned),
+        server: server.map(str::to_owned),
+        bytes: 74,
+        ifindex: 2,
+    };
+    let samples = [
+        sample(Some("web"), Some("pc1"), "forward", "forwarded-dr"),
+        sample(Some("web"), None, "answer", "no-server"),
+        sample(None, None, "pass", "not-a-service"),
+    ];
+    insta::assert_snapshot!(plain(&format!(
+        "{}----\n{}",
+        connections::connections(&found),
+        stats::samples(&samples)
+    )));
+}
+
+#[test]
+fn a_change_tells_what_it_came_to() {
+    let difference = |change, object: &str, name: &str, detail: &str| Difference {
+        change,
+        object: object.into(),
+        name: name.into(),
+        detail: detail.into(),
+    };
+    let differences = vec![
+        difference(Kind::Added, "pool", "web", ""),
+        difference(Kind::Changed, "server", "web/pc1", "weight 1 -> 3"),
+        difference(Kind::Removed, "interface", "eth1", "mode auto"),
+    ];
+    let interface = InterfaceStatus {
+        name: "eth0".into(),
+        ifindex: Some(2),
+        mode: Mode::Auto,
+        state: InterfaceState::Attached,
+        attached: Some(AttachedMode::Generic),
+    };
+    let rows = [
+        change::changed(&Changed {
+            differences: differences.clone(),
+            notes: vec!["pool web is used by web, mail".into()],
+            interface: None,
+        }),
+        change::changed(&Changed { interface: Some(interface), ..Changed::default() }),
+        change::changed(&Changed::default()),
+        change::differences(&differences),
+        change::differences(&[]),
+        change::started(4711, std::path::Path::new("/var/lib/lb/agent.log")),
+    ];
+    insta::assert_snapshot!(plain(&rows.join("----\n")));
+}
+
+#[test]
+fn decap_tells_what_it_takes() {
+    let status = DecapStatus {
+        interfaces: vec![DecapInterface { name: "eth0".into(), ifindex: 2, attached: AttachedMode::Native }],
+        vips: vec!["192.0.2.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
+        addresses: vec!["10.0.0.11".parse().unwrap()],
+        reasons: vec![ReasonCount::new(Reason::Decapsulated, false, Count { packets: 7, bytes: 700 })],
+    };
+    let both = [decap::status(&status), decap::status(&DecapStatus::default())];
+    insta::assert_snapshot!(plain(&both.join("----\n")));
+}
+
+#[test]
+fn an_error_says_what_stopped_it_and_what_helps() {
+    let failure = Failure::failed("cannot reach the agent at /run/lb/agent.sock: no such file")
+        .with_hint("`lb-ctl attach eth0` starts one");
+    let rows = [
+        (
+            failure.into(),
+            1,
+            "error: cannot reach the agent at /run/lb/agent.sock: no such file\nhint:  `lb-ctl attach eth0` starts one\n",
+        ),
+        (Failure::usage("there is no group x").into(), 2, "error: there is no group x\n"),
+        (
+            anyhow::anyhow!("no such file").context("cannot read lb.toml"),
+            1,
+            "error: cannot read lb.toml: no such file\n",
+        ),
+    ];
+    for (error, code, text) in rows {
+        assert_eq!(anstream::adapter::strip_str(&error_text(&error)).to_string(), text);
+        assert_eq!(exit_code(&error), code);
+    }
+}
