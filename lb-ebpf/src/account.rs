@@ -1,7 +1,10 @@
-//! One count a packet: per reason, per service, per server; and samples.
+//! One count a packet: per reason, per service, per server; samples and the debug log.
 
 use crate::maps;
 use crate::work::Work;
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::programs::XdpContext;
+use aya_log_ebpf::debug;
 use lb_common::counters::Traffic;
 use lb_common::event::Event;
 use lb_common::verdict::{Outcome, Reason};
@@ -42,6 +45,22 @@ pub(crate) fn sample(work: &Work) {
     if maps::sampled() {
         emit(work);
     }
+}
+
+/// Writes the decision to the debug log.
+///
+/// `AYA_LOG_LEVEL` is a constant that the loader sets: below the level of `debug` the verifier removes the line.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+pub(crate) fn log(context: *mut xdp_md, work: &Work) {
+    let verdict = work.verdict.index();
+    debug!(
+        &XdpContext::new(context),
+        "verdict {} service {} server {}",
+        verdict,
+        work.service,
+        work.server.id()
+    );
 }
 
 #[inline(never)]

@@ -18,16 +18,11 @@ mod work;
 
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use aya_log_ebpf::debug;
 
 /// The entry point: one frame in, one XDP action out.
-///
-/// `AYA_LOG_LEVEL` is a constant that the loader sets: below the level of `debug` the verifier removes the line.
 #[xdp(frags)]
 fn director(context: XdpContext) -> u32 {
-    let action = pipeline::run(context.ctx);
-    debug!(&context, "action {}", action);
-    action
+    pipeline::run(context.ctx)
 }
 
 #[panic_handler]

@@ -53,6 +53,7 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
     account::sample(work);
+    account::log(context, work);
 }
 
 /// Sends a client's packet to a server.

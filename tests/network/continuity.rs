@@ -1,5 +1,7 @@
 //! Connections that stay while the configuration and the agent change around them.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -55,24 +57,44 @@ fn a_download_survives_what_the_operator_does(method: Method, near: u8, far: u8)
 }
 
 #[test]
-fn removing_a_server_breaks_only_its_own_connections() -> Result<()> {
+fn removing_a_server_under_load_breaks_only_its_own_connections() -> Result<()> {
+    const CLIENTS: usize = 30;
     let balanced = Balanced::new(Site::routed("remove", 3, 0)?, &[Dr, Nat, Ipip])?;
     balanced.serve(Family::V4, "rr", &[1, 1, 1])?;
     let service = socket(balanced.site.vip(Family::V4), PORT);
-    let mut open = Vec::new();
-    for _ in 0..60 {
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let ask_until_it_is_over = || {
         let mut connection = http::Connection::open(&balanced.site.client, service)?;
         let server = connection.get("/")?.server;
-        open.push((server, connection));
-    }
-    balanced.lb("server remove web web2")?;
-    for (server, connection) in &mut open {
-        let answer = connection.get("/");
-        if server == "web2" {
-            assert!(answer.is_err(), "a removed server still answers");
-        } else {
-            assert_eq!(&answer?.server, server);
+        while !over.load(Relaxed) {
+            match connection.get("/") {
+                Ok(reply) => assert_eq!(reply.server, server, "the connection moved"),
+                Err(error) => return Ok((server, Some(error))),
+            }
+            answered.fetch_add(1, Relaxed);
         }
+        anyhow::Ok((server, None))
+    };
+    let more_answers = |count| {
+        let before = answered.load(Relaxed);
+        wait_until(Duration::from_secs(20), "answers", || answered.load(Relaxed) >= before + count)
+    };
+    let ends: Vec<_> = thread::scope(|scope| -> Result<Vec<_>> {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask_until_it_is_over)).collect();
+        let removed = more_answers(1000)
+            .and_then(|()| balanced.lb("server remove web web2"))
+            .and_then(|()| more_answers(5000));
+        over.store(true, Relaxed);
+        removed?;
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })?;
+    for server in ["web1", "web2", "web3"] {
+        let own: Vec<_> = ends.iter().filter(|(name, _)| name == server).collect();
+        assert_eq!(own.len(), CLIENTS / 3, "{server}");
+        assert!(own.iter().all(|(_, error)| error.is_some() == (server == "web2")), "{server}: {own:#?}");
     }
     let after = balanced.shares(Family::V4, 20)?;
     assert!(!after.contains_key("web2"), "{after:?}");

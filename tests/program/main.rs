@@ -23,6 +23,7 @@ macro_rules! cases {
 }
 
 mod answers;
+mod budget;
 mod datapath;
 mod decap;
 mod dr;

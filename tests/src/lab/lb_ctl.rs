@@ -35,7 +35,7 @@ pub fn binary() -> Result<PathBuf> {
     let places = own.ancestors().skip(1).take(2).map(|directory| directory.join("lb-ctl"));
     match places.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => bail!("no lb-ctl near {}\nhint: `cargo build -p lb-ctl` builds it", own.display()),
+        None => bail!("no lb-ctl near {}\nhint:  `cargo build -p lb-ctl` builds it", own.display()),
     }
 }
 

@@ -51,11 +51,7 @@ impl Lab {
     /// # Errors
     /// The caller is not root, or leftovers cannot be removed.
     pub fn new(name: &str) -> Result<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            bail!(
-                "cannot make network namespaces: not root\nhint: run it through sudo, or in a container with CAP_SYS_ADMIN"
-            );
-        }
+        require_root()?;
         remove_abandoned()?;
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}{name}-{}-{number}", remains::PREFIX, std::process::id());
@@ -135,6 +131,17 @@ impl Lab {
         }
         Host::create(name, &format!("{}-{name}", self.id), &directory)
     }
+}
+
+/// Whether this process may make labs.
+///
+/// # Errors
+/// It is not root.
+pub fn require_root() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("cannot make network namespaces: not root\nhint:  run it through sudo");
+    }
+    Ok(())
 }
 
 impl Drop for Lab {

@@ -45,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let port = port.parse().with_context(|| format!("{port} is not a port"))?;
         match lab::http::serve_here(name, port)? {}
     }
+    lab::require_root()?;
     if options.clean {
         return clean();
     }
