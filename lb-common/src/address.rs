@@ -53,6 +53,14 @@ impl Address {
         high == 0 && low >> 32 == V4_PREFIX
     }
 
+    /// The same address with the bits of `mask`, in its low half, taken from `bits`.
+    #[inline]
+    #[must_use]
+    pub const fn with_low_bits(&self, mask: u64, bits: u64) -> Self {
+        let low = u64::from_be(self.low) & !mask | bits & mask;
+        Self { high: self.high, low: low.to_be() }
+    }
+
     /// The two halves as numbers.
     #[inline]
     pub const fn words(&self) -> (u64, u64) {

@@ -159,15 +159,15 @@ pub struct Server {
     pub method: u8,
     /// The instance this entry describes.
     pub generation: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// ipip: how many low bits of `source` differ from flow to flow, 32 at most.
+    pub source_bits: u8,
     /// Largest IP packet on the way, in bytes, outer header included.
     pub mtu: u16,
     /// nat: the server's port, or 0 to keep the client's.
     pub port: U16,
     /// The server's address.
     pub address: Address,
-    /// ipip: source of the outer header.
+    /// ipip: source of the outer header, or the first of a prefix of them.
     pub source: Address,
     /// The service it belongs to.
     pub service: u32,

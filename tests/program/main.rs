@@ -41,3 +41,4 @@ mod sizes;
 mod states;
 mod tables;
 mod truncated;
+mod tunnel_sources;

@@ -14,8 +14,24 @@ use zerocopy::network_endian::U16;
 
 const OUTER_TTL: u8 = 64;
 
+/// Source of the outer header for a flow with this hash.
+///
+/// With `source_bits` each flow has its own, so that receive queues and equal-cost paths see flows where they would see
+/// one pair of addresses.
+#[inline]
+pub fn outer_source(server: &Server, hash: u32) -> Address {
+    let mask = 1_u64.unbounded_shl(u32::from(server.source_bits)).wrapping_sub(1) & u64::from(u32::MAX);
+    server.source.with_low_bits(mask, u64::from(hash))
+}
+
+#[inline]
+fn flow_hash(parsed: &Parsed) -> u32 {
+    parsed.client_flow(0).hash(&parsed.destination, true)
+}
+
 /// What the outer header takes from the inner one.
 struct Inner {
+    source: Address,
     tos: u8,
     id: U16,
     protocol: u8,
@@ -37,7 +53,7 @@ pub fn encapsulate<P: PacketResize + ?Sized>(
     parsed: &Parsed,
     server: &Server,
 ) -> Result<(), Reason> {
-    let inner = inner(packet, parsed).ok_or(Reason::Truncated)?;
+    let inner = inner(packet, parsed, server).ok_or(Reason::Truncated)?;
     decrement_ttl(packet, parsed.family).ok_or(Reason::Truncated)?;
     if server.address.is_v4() {
         packet.grow_head(20).ok_or(Reason::NoHeadroom)?;
@@ -54,16 +70,25 @@ pub fn encapsulate<P: PacketResize + ?Sized>(
     clippy::cast_possible_truncation,
     reason = "parse takes the length from a 16-bit field; IPv6 adds 40"
 )]
-fn inner<P: PacketBytes + ?Sized>(packet: &P, parsed: &Parsed) -> Option<Inner> {
+fn inner<P: PacketBytes + ?Sized>(packet: &P, parsed: &Parsed, server: &Server) -> Option<Inner> {
     let len = parsed.ip_len as u16;
+    let source =
+        if server.source_bits == 0 { server.source } else { outer_source(server, flow_hash(parsed)) };
     Some(match parsed.family {
         Family::V4 => {
             let ip: &Ipv4Header = packet.load(IP_OFFSET)?;
-            Inner { tos: ip.tos, id: ip.id, protocol: IPIP, dont_fragment: ip.dont_fragment(), len }
+            Inner { source, tos: ip.tos, id: ip.id, protocol: IPIP, dont_fragment: ip.dont_fragment(), len }
         }
         Family::V6 => {
             let ip: &Ipv6Header = packet.load(IP_OFFSET)?;
-            Inner { tos: ip.traffic_class(), id: U16::ZERO, protocol: IPV6_IN_IP, dont_fragment: true, len }
+            Inner {
+                source,
+                tos: ip.traffic_class(),
+                id: U16::ZERO,
+                protocol: IPV6_IN_IP,
+                dont_fragment: true,
+                len,
+            }
         }
     })
 }
@@ -81,7 +106,7 @@ fn write_v4<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Ser
         ttl: OUTER_TTL,
         protocol: inner.protocol,
         checksum: U16::ZERO,
-        source: server.source.v4(),
+        source: inner.source.v4(),
         destination: server.address.v4(),
     }
     .with_checksum();
@@ -97,7 +122,7 @@ fn write_v6<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Ser
         payload_len: U16::new(inner.len),
         next_header: inner.protocol,
         hop_limit: OUTER_TTL,
-        source: server.source.octets(),
+        source: inner.source.octets(),
         destination: server.address.octets(),
     };
     Some(())

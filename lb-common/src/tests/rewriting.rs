@@ -105,6 +105,24 @@ fn too_big_counts_the_outer_header() {
     }
 }
 
+#[test]
+fn a_tunnel_source_varies_inside_its_prefix_only() {
+    let rows = [
+        (Address::from_v4([10, 9, 8, 0]), 0, Address::from_v4([10, 9, 8, 0])),
+        (Address::from_v4([10, 9, 8, 0]), 8, Address::from_v4([10, 9, 8, 0xef])),
+        (Address::from_v4([10, 0, 0, 0]), 24, Address::from_v4([10, 0xad, 0xbe, 0xef])),
+        (Address::from_v6([0xfd; 16]), 32, {
+            let mut octets = [0xfd; 16];
+            octets[12..].copy_from_slice(&[0xde, 0xad, 0xbe, 0xef]);
+            Address::from_v6(octets)
+        }),
+    ];
+    for (source, source_bits, want) in rows {
+        let server = Server { source_bits, source, ..Server::default() };
+        assert_eq!(ipip::outer_source(&server, 0xdead_beef), want, "{source_bits} bits");
+    }
+}
+
 proptest! {
     #[test]
     fn nat_there_and_back_is_the_identity_but_for_the_ttl(kind in 0..4_usize, payload: Vec<u8>, port in 1..u16::MAX) {

@@ -228,6 +228,12 @@ impl ServerSpec {
         self
     }
 
+    /// Sets how many low bits of the outer source differ from flow to flow.
+    pub fn source_bits(mut self, bits: u8) -> Self {
+        self.entry.source_bits = bits;
+        self
+    }
+
     /// Sets the MTU of the way there.
     pub fn mtu(mut self, mtu: u16) -> Self {
         self.entry.mtu = mtu;
