@@ -14,6 +14,7 @@ mod maps;
 mod pipeline;
 mod reply;
 mod schedule;
+mod subprograms;
 mod work;
 
 use aya_ebpf::macros::xdp;

@@ -1,0 +1,51 @@
+//! The stages after classification, as functions of the program's own: what `pipeline.rs` calls.
+//!
+//! They are global: the verifier checks each once, for any argument, and not once for every way that leads to it
+//! (docs/decisions/0002-global-functions.md). Their results are in [`Work`]; a global function returns a number.
+
+use crate::work::Work;
+use crate::{answer, connection, forward, reply};
+use aya_ebpf::bindings::xdp_md;
+use lb_common::service::View;
+use lb_common::verdict::{Reason, Verdict};
+use lb_ebpf::xdp_packet::XdpPacket;
+
+/// Sends a client's packet to a server.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn serve(context: *mut xdp_md, work: *mut Work, view: *const View) -> u32 {
+    // SAFETY: the verifier sees to it that the pointers are null or to whole values.
+    let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
+    let mut packet = XdpPacket::new(context);
+    work.verdict = if !work.arrive(&packet) {
+        Verdict::pass(Reason::OtherMac)
+    } else if work.parsed.ttl <= 1 {
+        Verdict::drop(Reason::TtlExpired)
+    } else {
+        match connection::server_of(work, view) {
+            Ok(server) => forward::send(&mut packet, work, server),
+            Err(reason) => Verdict::drop(reason),
+        }
+    };
+    0
+}
+
+/// Sends a nat server's answer to its client.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn translate(context: *mut xdp_md, work: *mut Work) -> u32 {
+    // SAFETY: as in `serve`.
+    let Some(work) = (unsafe { work.as_mut() }) else { return 0 };
+    work.verdict = reply::translate(&mut XdpPacket::new(context), work);
+    0
+}
+
+/// Answers a packet that a stage dropped, if it may be answered.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn refuse(context: *mut xdp_md, work: *mut Work, view: *const View) -> u32 {
+    // SAFETY: as in `serve`.
+    let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
+    work.verdict = answer::refuse(&mut XdpPacket::new(context), work, view);
+    0
+}
