@@ -23,8 +23,9 @@ fn embed() -> Result<(), String> {
     for object in OBJECTS {
         let source = workspace.join("target/bpf").join(object);
         println!("cargo::rerun-if-changed={}", source.display());
-        fs::copy(&source, out.join(object))
-            .map_err(|error| format!("cannot embed {}: {error}; run `cargo xtask build-ebpf` first", source.display()))?;
+        fs::copy(&source, out.join(object)).map_err(|error| {
+            format!("cannot embed {}: {error}; run `cargo xtask build-ebpf` first", source.display())
+        })?;
     }
     Ok(())
 }

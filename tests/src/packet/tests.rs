@@ -1,3 +1,5 @@
+//! The builder against frames that are known, and what `describe` makes of them.
+
 use super::*;
 
 const CLIENT: &str = "198.51.100.7:40000";

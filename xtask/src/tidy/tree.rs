@@ -36,6 +36,8 @@ impl Tree {
     /// The files below `root` that are committed, or would be by `git add --all`.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut git = Command::new("git");
+        // Root may test a clone that another user owns.
+        git.arg("-c").arg(format!("safe.directory={}", root.display()));
         git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root);
         let paths = output(&mut git).context("cannot list the files of the tree")?;
         let mut files = Vec::new();
