@@ -144,12 +144,8 @@ pub const fn decide(
     match (segment, known) {
         (Segment::Tcp, None) => Decision::NoConnection,
         (Segment::Syn, Some((state, _))) if state.is_closing() => Decision::Schedule,
-        (Segment::Syn, Some((TcpState::Opening, ServerState::NoNew))) => Decision::Stay,
-        (Segment::Syn | Segment::Udp, None) | (Segment::Syn, Some((_, ServerState::NoNew))) => {
-            Decision::Schedule
-        }
         (_, Some((_, ServerState::Up | ServerState::NoNew))) => Decision::Stay,
-        (Segment::Syn | Segment::Udp, Some(_)) => Decision::Schedule,
+        (Segment::Syn | Segment::Udp, _) => Decision::Schedule,
         (Segment::Tcp, Some((_, ServerState::Down))) if keep_on_down => Decision::Stay,
         (Segment::Tcp, Some((_, ServerState::Down))) => Decision::ServerDown,
         (Segment::Tcp, Some((_, ServerState::Gone))) => Decision::ServerRemoved,
@@ -184,7 +180,7 @@ mod tests {
             (Segment::Syn, Some((Opening, NoNew)), false, Stay),
             (Segment::Syn, Some((Opening, Down)), true, Schedule),
             (Segment::Syn, Some((Established, Up)), false, Stay),
-            (Segment::Syn, Some((Established, NoNew)), false, Schedule),
+            (Segment::Syn, Some((Established, NoNew)), false, Stay),
             (Segment::Syn, Some((Finishing, Up)), false, Schedule),
             (Segment::Syn, Some((Closed, Up)), false, Schedule),
         ];

@@ -71,6 +71,7 @@ reasons! {
     NotOurTunnel = 23, Pass, "not-our-tunnel", "No IP-in-IP packet for this host with a VIP it was told about.";
     EcnInvalid = 24, Refuse, "ecn-invalid", "Congestion was marked on the tunnel of a packet that cannot carry the mark.";
     OtherMac = 25, Pass, "other-mac", "Addressed to a service, in a frame for another machine.";
+    NoDevice = 26, Refuse, "no-device", "The interface it came in by, or should leave by, is not in the tables.";
 }
 
 /// Elements of `REASON_COUNTERS`: dropped and passed in the lower half, answered in the upper.

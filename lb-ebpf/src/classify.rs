@@ -23,7 +23,8 @@ pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
     }
     let view = maps::view_of(id).ok_or(Reason::NotReady)?;
     // A look-up may return the value of a key that took over the element meanwhile.
-    if view.address != parsed.destination || view.protocol != parsed.protocol {
+    let other_port = view.port != U16::ZERO && view.port != parsed.destination_port;
+    if view.address != parsed.destination || view.protocol != parsed.protocol || other_port {
         return Err(Reason::NotReady);
     }
     Ok(Some(Service { id, view }))

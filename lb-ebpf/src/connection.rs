@@ -1,11 +1,11 @@
 //! The connection of a client's packet: found, renewed, or made.
 
+use crate::entry::Entry;
 use crate::maps::{self, NotStored};
 use crate::schedule::{self, Chosen};
 use crate::work::Work;
-use core::ptr::NonNull;
 use lb_common::connection::{Connection, Decision, Segment, TcpState, decide};
-use lb_common::flow::{FlowKey, UDP};
+use lb_common::flow::{FlowKey, Owner, UDP};
 use lb_common::packet::Parsed;
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
@@ -22,10 +22,8 @@ enum Table {
 /// A remembered flow.
 #[derive(Clone, Copy)]
 struct Known {
-    entry: *mut Connection,
+    entry: Entry,
     table: Table,
-    reference: ServerRef,
-    state: TcpState,
 }
 
 /// A client's packet, its service and its flow.
@@ -40,25 +38,23 @@ struct Client<'a> {
 pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
     let client = Client { work, view, flow: work.parsed.client_flow(work.service) };
     let known = find(&client.flow, view, work.now);
-    let server = known.and_then(|known| maps::server(known.reference));
+    let reference = known.map_or(ServerRef::NONE, |known| known.entry.connection.server);
+    // An element that another flow took over meanwhile names a server of another service.
+    let server = maps::server(reference).filter(|server| server.service == work.service);
     let state = known.map(|known| {
-        (known.state, server.map_or(ServerState::Gone, |server| server.state_of(known.reference)))
+        let state = TcpState::from_byte(known.entry.connection.state);
+        (state, server.map_or(ServerState::Gone, |server| server.state_of(reference)))
     });
     match (decide(work.parsed.segment(), state, view.flags & FLAG_KEEP_ON_DOWN != 0), known, server) {
         (Decision::Stay, Some(known), Some(server)) => {
             let kept = stay(&client, known, server);
-            work.server = known.reference;
-            match kept {
-                Err(Reason::NotRemembered) => work.not_remembered = true,
-                other => other?,
-            }
+            work.server = reference;
+            work.not_remembered = !kept?;
             Ok(server)
         }
         (Decision::Schedule, _, _) => {
-            let replaced = known
-                .filter(|known| known.table == Table::Connections)
-                .and_then(|known| NonNull::new(known.entry));
-            let chosen = open(&client, replaced)?;
+            let lasting = known.is_some_and(|known| known.table == Table::Connections);
+            let chosen = open(&client, lasting)?;
             work.server = chosen.reference;
             work.opened = true;
             Ok(chosen.server)
@@ -72,86 +68,83 @@ pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server,
 #[inline]
 fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
     if let Some(entry) = maps::connection(flow) {
-        // SAFETY: the pointer is to a whole value; a race costs one packet a wrong, but valid, server.
-        let connection = unsafe { *entry };
-        let (reference, state) = (connection.server, TcpState::from_byte(connection.state));
-        return Some(Known { entry, table: Table::Connections, reference, state });
+        return Some(Known { entry, table: Table::Connections });
     }
     let entry = maps::half_open(flow)?;
-    // SAFETY: as above.
-    let connection = unsafe { *entry };
-    let (reference, state) = (connection.server, TcpState::from_byte(connection.state));
-    (connection.idle(now) <= opening_timeout(view)).then_some(Known {
-        entry,
-        table: Table::HalfOpen,
-        reference,
-        state,
-    })
+    (entry.connection.idle(now) <= opening_timeout(view)).then_some(Known { entry, table: Table::HalfOpen })
 }
 
-/// Renews the entry; the second packet of a flow moves it to the table of connections.
+/// Renews the entry; the second packet of a flow moves it to the table of connections. `false` if that is full.
 #[inline]
-fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<(), Reason> {
-    let (work, parsed) = (client.work, &client.work.parsed);
-    let state = known.state.after(parsed.flags);
+fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bool, Reason> {
+    let (work, entry) = (client.work, known.entry);
+    let mut connection = entry.connection;
     let nat = server.method == Method::Nat as u8;
-    // SAFETY: the pointer is to a whole value.
-    let entry = unsafe { &mut *known.entry };
-    if nat && mac_word(entry.mac) != work.mac {
-        entry.mac = mac_of(work.mac);
-        move_reply(&reply_flow(parsed, server), work);
+    if nat && (mac_word(connection.mac) != work.mac || connection.device != work.device) {
+        (connection.mac, connection.device) = (mac_of(work.mac), work.device);
+        entry.set_client_side(connection.mac, connection.device);
+        move_reply(&reply_flow(&work.parsed, server), &connection);
     }
+    let state = TcpState::from_byte(connection.state).after(work.parsed.flags);
     renew(entry, state, work.now);
-    if known.table == Table::Connections || parsed.segment() == Segment::Syn {
-        return Ok(());
+    if known.table == Table::Connections || work.parsed.segment() == Segment::Syn {
+        return Ok(true);
     }
-    promote(client, entry, nat.then_some(server))
+    (connection.state, connection.last_seen) = (state as u8, work.now);
+    if nat {
+        promote_pair(client, &connection, server).map(|()| true)
+    } else {
+        Ok(promote(client, &connection))
+    }
 }
 
 /// Writes only what changed: a clean cache line stays clean.
 #[inline]
-pub(crate) fn renew(entry: &mut Connection, state: TcpState, now: u32) {
+pub(crate) fn renew(entry: Entry, state: TcpState, now: u32) {
     const GRAIN_MS: u32 = 1_000;
-    if entry.state != state as u8 {
-        entry.state = state as u8;
-        entry.last_seen = now;
-    } else if entry.idle(now) >= GRAIN_MS {
-        entry.last_seen = now;
+    let changed = entry.connection.state != state as u8;
+    if changed {
+        entry.set_state(state);
+    }
+    if changed || entry.connection.idle(now) >= GRAIN_MS {
+        entry.set_last_seen(now);
     }
 }
 
-/// Moves a flow from the table of first packets to the table of connections; a nat flow with its reply side, first.
-#[inline(never)]
-fn promote(client: &Client<'_>, entry: &Connection, nat: Option<&'static Server>) -> Result<(), Reason> {
-    let (connection, flow) = (*entry, &client.flow);
-    let Some(server) = nat else {
-        maps::add_connection(flow, &connection).map_err(|_| Reason::NotRemembered)?;
-        maps::remove_half_open(flow);
-        return Ok(());
-    };
-    let reply = reply_flow(&client.work.parsed, server);
-    let mut back = connection;
-    if let Some(seen) = maps::half_open(&reply) {
-        // SAFETY: the pointer is to a whole value.
-        back = unsafe { *seen };
+/// Moves a flow from the table of first packets to the table of connections; `false` if that is full.
+#[inline]
+fn promote(client: &Client<'_>, connection: &Connection) -> bool {
+    // Taken means that another CPU was quicker.
+    if maps::add_connection(&client.flow, connection) == Err(NotStored::Full) {
+        return false;
     }
+    maps::remove_half_open(&client.flow);
+    true
+}
+
+/// The same for the two entries of a nat flow, its reply side first.
+#[inline(never)]
+fn promote_pair(client: &Client<'_>, connection: &Connection, server: &'static Server) -> Result<(), Reason> {
+    let reply = reply_flow(&client.work.parsed, server);
+    let seen = maps::half_open(&reply).map(|entry| entry.connection);
+    let back = seen.filter(|seen| seen.server == connection.server).unwrap_or(*connection);
     match maps::add_connection(&reply, &back) {
         Err(NotStored::Full) => return Err(Reason::TableFull),
         Err(NotStored::Taken) if !is_ours(&reply, connection.server) => return Err(Reason::NatTupleTaken),
         Ok(()) | Err(NotStored::Taken) => {}
     }
-    if maps::add_connection(flow, &connection) == Err(NotStored::Full) {
+    if maps::add_connection(&client.flow, connection) == Err(NotStored::Full) {
         maps::undo_connection(&reply);
         return Err(Reason::TableFull);
     }
     maps::remove_half_open(&reply);
-    maps::remove_half_open(flow);
+    maps::remove_half_open(&client.flow);
     Ok(())
 }
 
-/// Chooses a server for a new flow and remembers it.
+/// Chooses a server for a new flow and remembers it; `lasting` if it has an entry among the connections already.
 #[inline(never)]
-fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Chosen, Reason> {
+fn open(client: &Client<'_>, lasting: bool) -> Result<Chosen, Reason> {
     let work = client.work;
     let mut connection = Connection {
         last_seen: work.now,
@@ -165,14 +158,15 @@ fn open(client: &Client<'_>, replaced: Option<NonNull<Connection>>) -> Result<Ch
             return Ok(());
         }
         let reply = reply_flow(&work.parsed, chosen.server);
-        reserve_reply(&reply, &connection, opening_timeout(client.view), replaced.is_some())
+        reserve_reply(&reply, &connection, opening_timeout(client.view), lasting)
     })?;
-    match replaced {
-        // SAFETY: the pointer is to a whole value.
-        Some(entry) => unsafe { entry.write(connection) },
-        None => maps::set_half_open(&client.flow, &connection).unwrap_or(()),
-    }
+    store(&client.flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
     Ok(chosen)
+}
+
+#[inline]
+fn store(flow: &FlowKey, connection: &Connection, lasting: bool) -> Result<(), NotStored> {
+    if lasting { maps::set_connection(flow, connection) } else { maps::set_half_open(flow, connection) }
 }
 
 /// Silence after which a first packet is forgotten, in milliseconds.
@@ -181,7 +175,7 @@ fn opening_timeout(view: &View) -> u32 {
     if view.protocol == UDP { view.timeouts.udp } else { view.timeouts.syn }
 }
 
-/// Puts the reply side of a nat flow in, unless the server's end belongs to another flow.
+/// Puts the reply side of a nat flow in, unless the server's end belongs to another flow that lives.
 #[inline]
 fn reserve_reply(
     reply: &FlowKey,
@@ -189,54 +183,45 @@ fn reserve_reply(
     timeout: u32,
     lasting: bool,
 ) -> Result<(), Reason> {
-    if let Some(entry) = maps::connection(reply) {
-        // SAFETY: the pointer is to a whole value.
-        let entry = unsafe { &mut *entry };
-        if entry.server != connection.server {
-            return Err(Reason::NatTupleTaken);
-        }
-        *entry = *connection;
-        return Ok(());
+    let remembered = maps::connection(reply);
+    if remembered.is_some_and(|entry| belongs_to_another(&entry.connection, connection)) {
+        return Err(Reason::NatTupleTaken);
     }
-    if let Some(entry) = maps::half_open(reply) {
-        // SAFETY: the pointer is to a whole value.
-        let entry = unsafe { *entry };
-        if entry.server != connection.server && entry.idle(connection.last_seen) <= timeout {
-            return Err(Reason::NatTupleTaken);
-        }
+    let fresh = |entry: &Entry| entry.connection.idle(connection.last_seen) <= timeout;
+    let half_open = maps::half_open(reply).filter(fresh);
+    if half_open.is_some_and(|entry| belongs_to_another(&entry.connection, connection)) {
+        return Err(Reason::NatTupleTaken);
     }
-    let stored = if lasting {
-        maps::add_connection(reply, connection)
-    } else {
-        maps::set_half_open(reply, connection)
-    };
-    stored.map_err(|_| Reason::TableFull)
+    store(reply, connection, lasting || remembered.is_some()).map_err(|_| Reason::TableFull)
+}
+
+/// Whether `entry` is of another server than `connection`, one that is still there, and not closed.
+#[inline]
+fn belongs_to_another(entry: &Connection, connection: &Connection) -> bool {
+    let alive = |server: &Server| server.state_of(entry.server) != ServerState::Gone;
+    entry.server != connection.server
+        && entry.state != TcpState::Closed as u8
+        && maps::server(entry.server).is_some_and(alive)
 }
 
 /// The flow of a nat server's answers to this packet.
 #[inline]
 fn reply_flow(parsed: &Parsed, server: &Server) -> FlowKey {
     let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
-    FlowKey {
-        client: parsed.source,
-        client_port: parsed.source_port,
-        port,
-        owner: lb_common::flow::Owner::host(server.host, parsed.protocol),
-    }
+    let owner = Owner::host(server.host, parsed.protocol);
+    FlowKey { client: parsed.source, client_port: parsed.source_port, port, owner }
 }
 
 #[inline]
 fn is_ours(reply: &FlowKey, server: ServerRef) -> bool {
-    // SAFETY: the pointer is to a whole value.
-    maps::connection(reply).is_some_and(|entry| unsafe { (*entry).server } == server)
+    maps::connection(reply).is_some_and(|entry| entry.connection.server == server)
 }
 
 /// The client's frames come from another router, or by another interface: answers follow.
 #[inline]
-fn move_reply(reply: &FlowKey, work: &Work) {
-    let Some(entry) = maps::connection(reply).or_else(|| maps::half_open(reply)) else { return };
-    // SAFETY: the pointer is to a whole value.
-    let entry = unsafe { &mut *entry };
-    entry.mac = mac_of(work.mac);
-    entry.device = work.device;
+fn move_reply(reply: &FlowKey, connection: &Connection) {
+    let entry = maps::connection(reply).or_else(|| maps::half_open(reply));
+    if let Some(entry) = entry.filter(|entry| entry.connection.server == connection.server) {
+        entry.set_client_side(connection.mac, connection.device);
+    }
 }

@@ -2,11 +2,12 @@
 
 use crate::maps;
 use crate::work::Work;
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use lb_common::forward::nat::End;
 use lb_common::forward::{dr, ipip, nat, set_frame_addresses, too_big};
 use lb_common::packet::Parsed;
-use lb_common::server::{Method, NextHop, Server, mac_of, mac_word};
-use lb_common::verdict::{Reason, Verdict};
+use lb_common::server::{Interface, Method, NextHop, Server, mac_of, mac_word};
+use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
@@ -21,12 +22,12 @@ pub(crate) fn send(packet: &mut XdpPacket, work: &mut Work, server: &Server) -> 
         work.limit = limit;
         return Verdict::drop(Reason::TooBig);
     }
-    let exit = match Exit::find(work, server.next_hop) {
+    let exit = match Exit::find(maps::next_hop(server)) {
         Ok(exit) => exit,
         Err(reason) => return Verdict::drop(reason),
     };
     match rewrite(packet, parsed, method, server) {
-        Ok(()) => exit.leave(packet, method.reason()),
+        Ok(()) => exit.leave(packet, work.ifindex, method.reason()),
         Err(reason) => Verdict::drop(reason),
     }
 }
@@ -43,31 +44,52 @@ fn rewrite(packet: &mut XdpPacket, parsed: &Parsed, method: Method, server: &Ser
     }
 }
 
-/// A device, and the addresses of the frame that leaves by it.
+/// A device, and the machine behind it.
 pub(crate) struct Exit {
-    source: u64,
-    destination: u64,
-    device: u16,
+    interface: &'static Interface,
+    next_hop: NextHop,
 }
 
 impl Exit {
     /// The way out to `next_hop`.
     #[inline]
-    pub(crate) fn find(work: &Work, next_hop: NextHop) -> Result<Self, Reason> {
+    pub(crate) fn find(next_hop: NextHop) -> Result<Self, Reason> {
         if !next_hop.is_known() {
             return Err(Reason::NoNextHop);
         }
-        let interface = maps::interface(next_hop.device).ok_or(Reason::NoNextHop)?;
-        let device = if interface.ifindex == work.ifindex { 0 } else { next_hop.device };
-        Ok(Self { source: mac_word(interface.mac), destination: mac_word(next_hop.mac), device })
+        let interface = maps::interface(next_hop.device).ok_or(Reason::NoDevice)?;
+        Ok(Self { interface, next_hop })
     }
 
-    /// Addresses the frame; the verdict sends it.
+    /// Whether a packet is larger than the device carries; an MTU of 0 is not known.
     #[inline]
-    pub(crate) fn leave(&self, packet: &mut XdpPacket, reason: Reason) -> Verdict {
-        match set_frame_addresses(packet, mac_of(self.source), mac_of(self.destination)) {
-            Some(()) => Verdict::forward(reason, self.device),
+    pub(crate) fn is_too_narrow(&self, parsed: &Parsed) -> bool {
+        self.interface.mtu != 0 && parsed.ip_len > u32::from(self.interface.mtu)
+    }
+
+    /// Addresses the frame that came in by interface `ifindex`; the verdict sends it.
+    #[inline]
+    pub(crate) fn leave(&self, packet: &mut XdpPacket, ifindex: u32, reason: Reason) -> Verdict {
+        let device = if self.interface.ifindex == ifindex { 0 } else { self.next_hop.device };
+        let (source, destination) = (mac_word(self.interface.mac), mac_word(self.next_hop.mac));
+        match set_frame_addresses(packet, mac_of(source), mac_of(destination)) {
+            Some(()) => Verdict::forward(reason, device),
             None => Verdict::drop(Reason::Truncated),
         }
+    }
+}
+
+/// The XDP action of the verdict, which becomes a drop if the device is not there: it is not counted as forwarded.
+#[inline]
+pub(crate) fn action(work: &mut Work) -> u32 {
+    match work.verdict.outcome {
+        Outcome::Pass => XDP_PASS,
+        Outcome::Drop => XDP_DROP,
+        Outcome::Answer => XDP_TX,
+        Outcome::Forward if work.verdict.device == 0 => XDP_TX,
+        Outcome::Forward => maps::redirect(work.verdict.device).unwrap_or_else(|| {
+            work.verdict = Verdict::drop(Reason::NoDevice);
+            XDP_DROP
+        }),
     }
 }

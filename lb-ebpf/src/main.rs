@@ -9,6 +9,7 @@ mod account;
 mod answer;
 mod classify;
 mod connection;
+mod entry;
 mod forward;
 mod maps;
 mod pipeline;

@@ -1,5 +1,6 @@
 //! The maps: the only file that names one. Everything else asks these functions.
 
+use crate::entry::Entry;
 use aya_ebpf::bindings::xdp_action::XDP_DROP;
 use aya_ebpf::bindings::{BPF_ANY, BPF_F_MMAPABLE, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_coarse_ns};
@@ -12,7 +13,7 @@ use lb_common::event::Event;
 use lb_common::flow::FlowKey;
 use lb_common::maps as sizes;
 use lb_common::rate::Bucket;
-use lb_common::server::{Interface, MAX_DEVICES, Server, ServerRef};
+use lb_common::server::{Interface, MAX_DEVICES, NextHop, Server, ServerRef};
 use lb_common::service::{ServiceKey, View};
 use lb_common::slots::Slot;
 use lb_common::verdict::REASON_COUNTERS as REASONS;
@@ -132,14 +133,14 @@ pub(crate) fn server(reference: ServerRef) -> Option<&'static Server> {
 
 /// A remembered flow.
 #[inline]
-pub(crate) fn connection(flow: &FlowKey) -> Option<*mut Connection> {
-    CONNECTIONS.get_ptr_mut(flow)
+pub(crate) fn connection(flow: &FlowKey) -> Option<Entry> {
+    CONNECTIONS.get_ptr_mut(flow).map(Entry::of)
 }
 
 /// A flow of which one packet was seen.
 #[inline]
-pub(crate) fn half_open(flow: &FlowKey) -> Option<*mut Connection> {
-    HALF_OPEN.get_ptr_mut(flow)
+pub(crate) fn half_open(flow: &FlowKey) -> Option<Entry> {
+    HALF_OPEN.get_ptr_mut(flow).map(Entry::of)
 }
 
 /// Why a flow was not remembered.
@@ -166,6 +167,12 @@ fn stored(result: Result<(), i32>) -> Result<(), NotStored> {
 #[inline]
 pub(crate) fn add_connection(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
     stored(CONNECTIONS.insert(flow, connection, u64::from(BPF_NOEXIST)))
+}
+
+/// Remembers a flow over what was there.
+#[inline]
+pub(crate) fn set_connection(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
+    stored(CONNECTIONS.insert(flow, connection, u64::from(BPF_ANY)))
 }
 
 /// Remembers the first packet of a flow, over what was there.
@@ -205,6 +212,14 @@ pub(crate) fn next_turn(service: u32) -> u32 {
     }
 }
 
+/// The way to a server, as it is now.
+#[inline]
+pub(crate) fn next_hop(server: &Server) -> NextHop {
+    let word = (&raw const server.next_hop).cast::<u64>();
+    // SAFETY: one aligned load of a word that the agent changes by one store.
+    zerocopy::transmute!(unsafe { word.read_volatile() })
+}
+
 /// A device that frames may leave by.
 #[inline]
 pub(crate) fn interface(device: u16) -> Option<&'static Interface> {
@@ -218,10 +233,10 @@ pub(crate) fn device_of(ifindex: u32) -> Option<u8> {
     unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())
 }
 
-/// Sends the frame out by a device.
+/// Sends the frame out by a device; `None` if there is no such device.
 #[inline]
-pub(crate) fn redirect(device: u16) -> u32 {
-    DEVICES.redirect(u32::from(device), u64::from(XDP_DROP)).unwrap_or(XDP_DROP)
+pub(crate) fn redirect(device: u16) -> Option<u32> {
+    DEVICES.redirect(u32::from(device), u64::from(XDP_DROP)).ok()
 }
 
 /// Counts a verdict, or what happened beside it.

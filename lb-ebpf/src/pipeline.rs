@@ -7,8 +7,7 @@
 
 use crate::subprograms::{refuse, serve, translate};
 use crate::work::Work;
-use crate::{account, classify, maps};
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use crate::{account, classify, forward};
 use aya_ebpf::bindings::xdp_md;
 use core::mem::MaybeUninit;
 use lb_common::packet::parse;
@@ -25,14 +24,9 @@ pub(crate) fn run(context: *mut xdp_md) -> u32 {
         Ok(()) => ours(context, work),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
+    let action = forward::action(work);
     account::count(work);
-    match work.verdict.outcome {
-        Outcome::Pass => XDP_PASS,
-        Outcome::Drop => XDP_DROP,
-        Outcome::Answer => XDP_TX,
-        Outcome::Forward if work.verdict.device == 0 => XDP_TX,
-        Outcome::Forward => maps::redirect(work.verdict.device),
-    }
+    action
 }
 
 fn ours(context: *mut xdp_md, work: &mut Work) {

@@ -1,10 +1,11 @@
 //! Answers of nat servers: their source becomes the VIP again.
 
 use crate::connection::renew;
+use crate::entry::Entry;
 use crate::forward::Exit;
 use crate::maps;
 use crate::work::Work;
-use lb_common::connection::{Connection, TcpState};
+use lb_common::connection::TcpState;
 use lb_common::forward::nat::{self, End};
 use lb_common::packet::Parsed;
 use lb_common::server::{NextHop, ServerState};
@@ -16,14 +17,14 @@ use zerocopy::network_endian::U16;
 #[inline]
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
     let Some(entry) = find(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
-    if !work.arrive(packet) {
-        return Verdict::pass(Reason::OtherMac);
+    match work.arrive(packet) {
+        Ok(()) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
+        Err(verdict) => verdict,
     }
-    back(packet, work, entry).unwrap_or_else(Verdict::drop)
 }
 
 #[inline]
-fn find(parsed: &Parsed) -> Option<*mut Connection> {
+fn find(parsed: &Parsed) -> Option<Entry> {
     if !maps::nat_servers() {
         return None;
     }
@@ -32,22 +33,24 @@ fn find(parsed: &Parsed) -> Option<*mut Connection> {
 }
 
 #[inline]
-fn back(packet: &mut XdpPacket, work: &mut Work, entry: *mut Connection) -> Result<Verdict, Reason> {
-    // SAFETY: the pointer is to a whole value.
-    let entry = unsafe { &mut *entry };
-    let server = maps::server(entry.server).ok_or(Reason::ServerRemoved)?;
-    if server.state_of(entry.server) == ServerState::Gone {
+fn back(packet: &mut XdpPacket, work: &mut Work, entry: Entry) -> Result<Verdict, Reason> {
+    let connection = entry.connection;
+    let server = maps::server(connection.server).ok_or(Reason::ServerRemoved)?;
+    if server.state_of(connection.server) == ServerState::Gone || server.address != work.parsed.source {
         return Err(Reason::ServerRemoved);
     }
     let view = maps::view_of(server.service).ok_or(Reason::ServerRemoved)?;
     if work.parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    renew(entry, TcpState::from_byte(entry.state).after(work.parsed.flags), work.now);
-    (work.service, work.server, work.reply) = (server.service, entry.server, true);
+    renew(entry, TcpState::from_byte(connection.state).after(work.parsed.flags), work.now);
+    (work.service, work.server, work.reply) = (server.service, connection.server, true);
     let parsed = &work.parsed;
-    let exit = Exit::find(work, NextHop { mac: entry.mac, device: u16::from(entry.device) })?;
+    let exit = Exit::find(NextHop { mac: connection.mac, device: u16::from(connection.device) })?;
+    if exit.is_too_narrow(parsed) {
+        return Err(Reason::TooBig);
+    }
     let port = if server.port == U16::ZERO { parsed.source_port } else { view.port };
     nat::forward(packet, parsed, End::Source, &view.address, port).ok_or(Reason::Truncated)?;
-    Ok(exit.leave(packet, Reason::RepliedNat))
+    Ok(exit.leave(packet, work.ifindex, Reason::RepliedNat))
 }

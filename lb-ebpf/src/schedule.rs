@@ -42,7 +42,7 @@ impl Search {
         let index = slot_index(self.pick, self.word, attempt, slots.len)?;
         let reference = maps::slot(slots.first + index)?.current();
         let server = maps::server(reference)?;
-        let able = matches!(server.state_of(reference), ServerState::Up) && server.next_hop.is_known();
+        let able = matches!(server.state_of(reference), ServerState::Up) && maps::next_hop(server).is_known();
         able.then_some(Chosen { reference, server })
     }
 }

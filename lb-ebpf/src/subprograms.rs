@@ -17,15 +17,13 @@ pub(crate) extern "C" fn serve(context: *mut xdp_md, work: *mut Work, view: *con
     // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     let mut packet = XdpPacket::new(context);
-    work.verdict = if !work.arrive(&packet) {
-        Verdict::pass(Reason::OtherMac)
-    } else if work.parsed.ttl <= 1 {
-        Verdict::drop(Reason::TtlExpired)
-    } else {
-        match connection::server_of(work, view) {
+    work.verdict = match work.arrive(&packet) {
+        Err(verdict) => verdict,
+        Ok(()) if work.parsed.ttl <= 1 => Verdict::drop(Reason::TtlExpired),
+        Ok(()) => match connection::server_of(work, view) {
             Ok(server) => forward::send(&mut packet, work, server),
             Err(reason) => Verdict::drop(reason),
-        }
+        },
     };
     0
 }

@@ -55,22 +55,26 @@ impl Work {
         work
     }
 
-    /// Notes when and where the packet came in; `false` if the frame is for another machine.
+    /// Notes when and where the packet came in; leaves with the verdict if that ends its way.
     ///
-    /// A switch floods what it has not learnt, and an interface in promiscuous mode shows it to the program: it must
-    /// not be forwarded twice.
+    /// A frame for another machine passes: a switch floods what it has not learnt, an interface in promiscuous mode
+    /// shows it to the program, and it must not be forwarded twice. A packet that came in by an interface that the
+    /// tables do not have must not reach the host's own stack, which would answer it with a reset.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
         reason = "out of line, 6.18 says `R1 invalid mem access 'scalar'` of the context"
     )]
-    pub(crate) fn arrive(&mut self, packet: &XdpPacket) -> bool {
-        let Some(ethernet) = packet.load::<EthernetHeader>(0) else { return false };
-        let (mac, destination) = (mac_word(ethernet.source), mac_word(ethernet.destination));
-        let Some(device) = maps::device_of(self.ifindex) else { return false };
-        let Some(interface) = maps::interface(u16::from(device)) else { return false };
-        (self.mac, self.now, self.device) = (mac, maps::now(), device);
-        mac_word(interface.mac) == destination
+    pub(crate) fn arrive(&mut self, packet: &XdpPacket) -> Result<(), Verdict> {
+        let unknown = Verdict::drop(Reason::NoDevice);
+        let device = maps::device_of(self.ifindex).ok_or(unknown)?;
+        let interface = maps::interface(u16::from(device)).ok_or(unknown)?;
+        let ethernet: &EthernetHeader = packet.load(0).ok_or(Verdict::pass(Reason::Truncated))?;
+        if mac_word(interface.mac) != mac_word(ethernet.destination) {
+            return Err(Verdict::pass(Reason::OtherMac));
+        }
+        (self.mac, self.now, self.device) = (mac_word(ethernet.source), maps::now(), device);
+        Ok(())
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a client gets that cannot be served: bytes from scapy, the rate, and silence where it is asked for.
 
 use crate::given::{V4, V6, error_v4};
+use lb_common::server::Interface;
 use lb_common::server::Method::{Dr, Nat};
 use lb_common::server::ServerState::Down;
 use lb_common::service::FLAG_SILENT;
-use lb_common::verdict::Reason::{self, NoConnection, NoNextHop, NoServer, TtlExpired};
+use lb_common::verdict::Reason::{self, NoConnection, NoDevice, NoServer, TtlExpired};
+use lb_ctl::datapath::tables::Write;
 use lb_tests::packet::{ACK, RST, SYN, tcp};
-use lb_tests::program::{Action, Case, LoadedProgram, ServerSpec, Service, World, answers, cases, drops};
+use lb_tests::program::{
+    Action, Case, FIRST, LoadedProgram, ServerSpec, Service, World, address, answers, cases, drops,
+};
 
 const ANSWERS: &str = include_str!("../fixtures/answers.txt");
 
@@ -98,9 +102,28 @@ mod refusals {
     }
 
     #[test]
-    fn a_server_by_an_unknown_device_has_no_way() {
+    fn a_server_by_an_unknown_device_is_not_reached() {
         let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Dr).device(9)])]));
-        program.expect(&V4.syn().build(), &drops(NoNextHop));
+        program.expect(&V4.syn().build(), &drops(NoDevice));
+    }
+
+    #[test]
+    fn a_packet_that_came_in_by_an_unknown_interface_goes_nowhere() {
+        let mut program = LoadedProgram::load(&V4.both(Dr));
+        program.apply(&[Write::Interface(FIRST, Interface::default())]);
+        program.expect(&V4.syn().build(), &drops(NoDevice));
+        program.expect(&V4.datagram().build(), &drops(NoDevice));
+    }
+
+    #[test]
+    fn nobody_is_answered_who_is_not_one_host() {
+        let mut program = LoadedProgram::load(&World::new([V4.tcp([]), V6.tcp([])]));
+        for source in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.10"] {
+            program.expect(&tcp((address(source), 9).into(), V4.vip).build(), &drops(NoServer));
+        }
+        for source in ["::", "::1", "ff02::1", "2001:db8::10"] {
+            program.expect(&tcp((address(source), 9).into(), V6.vip).build(), &drops(NoServer));
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use lb_common::server::NextHop;
 use lb_common::verdict::Reason::{ForwardedDr, ForwardedIpip, ForwardedNat, RepliedNat};
 use lb_ctl::datapath::tables::Write;
 use lb_tests::packet::{ACK, DIRECTOR_MAC, SYN, tcp};
-use lb_tests::program::{FIRST, LoadedProgram, SECOND, SECOND_MAC, World, mac_of, second_interface, sends};
+use lb_tests::program::{
+    Action, FIRST, LoadedProgram, SECOND, SECOND_MAC, World, mac_of, second_interface, sends,
+};
 
 #[test]
 fn a_server_behind_another_interface_is_reached_through_it() {
@@ -22,6 +24,20 @@ fn a_server_behind_another_interface_is_reached_through_it() {
         let sent = sent.macs(SECOND_MAC, mac_of(V4.servers[0])).build();
         program.expect(&V4.syn().build(), &sends(reason, 1, 1, sent).opening().redirected());
     }
+}
+
+#[test]
+fn a_device_that_went_away_is_a_drop_and_not_a_packet_forwarded() {
+    second_interface();
+    let world = World::new([V4.tcp([V4.server(1, Dr).device(SECOND)])]).with_second_interface();
+    let mut program = LoadedProgram::load(&world);
+    let status = std::process::Command::new("ip").args(["link", "delete", "second"]).status().unwrap();
+    assert!(status.success());
+    let frame = V4.syn().build();
+    assert_eq!(program.run(&frame).0, Action::Drop);
+    let counters = program.counters();
+    assert_eq!(counters.reasons.keys().collect::<Vec<_>>(), [&("no-device", false)]);
+    assert!(counters.servers.is_empty());
 }
 
 #[test]

@@ -63,7 +63,7 @@ rows! {
     syn_again_no_new_stays: 0, [V4.syn()], NoNew, V4.syn() => on(&V4.syn(), 1);
     syn_again_down_moves: 0, [V4.syn()], Down, V4.syn() => on(&V4.syn(), 2).opening();
     syn_again_gone_moves: 0, [V4.syn()], Gone, V4.syn() => on(&V4.syn(), 2).opening();
-    syn_on_open_no_new_moves: 0, open(), NoNew, V4.syn() => on(&V4.syn(), 2).opening();
+    syn_on_open_no_new_stays: 0, open(), NoNew, V4.syn() => on(&V4.syn(), 1);
     syn_on_open_down_moves: 0, open(), Down, V4.syn() => on(&V4.syn(), 2).opening();
     syn_on_closing_no_new_moves: 0, closing(), NoNew, V4.syn() => on(&V4.syn(), 2).opening();
     known_udp_no_new_stays: 0, asked(), NoNew, V4.datagram() => on(&V4.datagram(), 1);

@@ -2,6 +2,7 @@
 
 use crate::given::{V4, returned};
 use lb_common::server::Method::{Dr, Nat};
+use lb_common::server::ServerState;
 use lb_common::verdict::Reason::{
     ForwardedDr, NatTupleTaken, NotAService, NotReady, NotRemembered, TableFull,
 };
@@ -83,6 +84,19 @@ fn another_server_is_taken_when_the_first_ones_end_of_the_flow_is() {
     program.run(&tcp(V4.client, other).build());
     let servers = program.counters().servers;
     assert_eq!(servers.get(&3).map(|traffic| traffic.connections), Some(1), "{servers:?}");
+}
+
+#[test]
+fn a_removed_server_does_not_keep_the_servers_end_of_a_flow() {
+    let other = SocketAddr::new(V4.vip.ip(), 81);
+    let second = lb_tests::program::service(lb_common::flow::TCP, other).with(V4.server(1, Nat).port(80));
+    let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Nat)]), second]));
+    program.run(&V4.syn().build());
+    program.run(&V4.ack().build());
+    program.apply(&[Write::ServerState(1, ServerState::Gone)]);
+    program.run(&tcp(V4.client, other).build());
+    let servers = program.counters().servers;
+    assert_eq!(servers.get(&2).map(|traffic| traffic.connections), Some(1), "{servers:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod icmp;
 pub mod reset;
 
+use crate::address::Address;
 use crate::connection::TcpFlags;
 use crate::flow::TCP;
 use crate::packet::{Family, IP_OFFSET, PacketBytes, PacketResize, Parsed};
@@ -34,15 +35,32 @@ pub enum Answer {
 #[inline]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest differ by protocol, not by reason")]
 pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -> Option<Answer> {
+    if !is_one_host(&parsed.source) || is_same(&parsed.source, &parsed.destination) {
+        return None;
+    }
     match reason {
         Reason::TtlExpired => Some(Answer::TimeExceeded),
         Reason::TooBig => Some(Answer::TooBig(limit)),
-        Reason::NoHeadroom | Reason::NoNextHop => None,
+        Reason::NoHeadroom | Reason::NoNextHop | Reason::NoDevice => None,
         _ if silent => None,
         _ if parsed.protocol != TCP => Some(Answer::Unreachable),
         _ if parsed.flags.has(TcpFlags::RST) => None,
         _ => Some(Answer::Reset),
     }
+}
+
+const fn is_same(one: &Address, other: &Address) -> bool {
+    let ((high, low), (other_high, other_low)) = (one.words(), other.words());
+    high == other_high && low == other_low
+}
+
+/// Whether an address is one host's: nobody else is answered (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+const fn is_one_host(address: &Address) -> bool {
+    let (high, low) = address.words();
+    if address.is_v4() {
+        return !matches!((low >> 24) & 0xff, 0 | 127 | 224..=255);
+    }
+    high >> 56 != 0xff && !(high == 0 && low <= 1)
 }
 
 /// Turns the packet into the answer; `None` leaves it in pieces, to be dropped.

@@ -35,10 +35,13 @@ pub fn overhead(method: Method, server: &Server) -> u16 {
 }
 
 /// The largest packet that reaches `server` by `method`, in bytes; `None` if `parsed` is not larger.
+///
+/// An MTU of 0 is not known: then only the 16 bits of a length field limit it.
 #[inline]
 pub fn too_big(parsed: &Parsed, method: Method, server: &Server) -> Option<u16> {
-    let limit = server.mtu.saturating_sub(overhead(method, server));
-    (server.mtu != 0 && parsed.ip_len > u32::from(limit)).then_some(limit)
+    let way = if server.mtu == 0 { u16::MAX } else { server.mtu };
+    let limit = way.saturating_sub(overhead(method, server));
+    (parsed.ip_len > u32::from(limit)).then_some(limit)
 }
 
 /// Takes one from TTL or hop limit, which is above 1.

@@ -71,6 +71,11 @@ fn a_nat_connection_is_swept_with_both_its_sides() {
         send(&mut datapath, 40_000);
         let keys: Vec<FlowKey> = connections(&datapath).into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys.iter().filter(|key| key.owner.is_reply()).count(), 1, "{keys:?}");
+        let all = connections(&datapath);
+        for (key, connection) in &all {
+            let other = all.iter().find(|(other, _)| other != key).map(|(_, other)| *other);
+            assert_eq!(datapath.reply_side(key, connection).unwrap(), other, "{key:?}");
+        }
         let fresh = datapath.sweep(now_ms().unwrap()).unwrap();
         assert_eq!((fresh.swept, fresh.total, fresh.half_open), (0, 2, 0));
         assert_eq!(fresh.named, BTreeMap::from([(5, 2)]));

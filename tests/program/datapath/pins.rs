@@ -35,6 +35,21 @@ fn fresh_tables_carry_the_version_of_their_schema() {
 }
 
 #[test]
+fn pins_have_one_writer_and_any_number_of_readers() {
+    isolated(|bpffs| {
+        let first = open(bpffs).unwrap();
+        let error = open(bpffs).unwrap_err();
+        assert!(
+            matches!(error, DatapathError::InUse { pid, .. } if pid == Some(std::process::id())),
+            "{error}"
+        );
+        assert!(read_pins(&bpffs.join("lb")).unwrap().is_some());
+        drop(first);
+        open(bpffs).unwrap();
+    });
+}
+
+#[test]
 fn only_root_may_look_at_the_pins() {
     isolated(|bpffs| {
         drop(open(bpffs).unwrap());

@@ -8,7 +8,9 @@ use lb_common::service::{SlotRange, View};
 use lb_common::slots::Slot;
 use lb_ctl::datapath::tables::Write;
 use lb_ctl::datapath::{Datapath, DatapathError, OpenOptions};
+use lb_tests::packet::udp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 
 /// Slots of one page of memory.
@@ -127,7 +129,8 @@ fn everything_that_is_written_can_be_removed() {
 #[test]
 fn the_program_logs_only_when_it_is_asked_to() {
     isolated(|bpffs| {
-        let frame = [0; 60];
+        let (client, other) = (Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(192, 0, 2, 99));
+        let frame = udp(SocketAddr::from((client, 40_000)), SocketAddr::from((other, 53))).build();
         for debug_log in [false, true] {
             let mut datapath = Datapath::open(&OpenOptions { bpffs: bpffs.join("lb"), debug_log }).unwrap();
             let log = datapath.take_log();
