@@ -60,8 +60,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run()?,
         Task::Kernels { versions } => {
             build::programs()?;
-            let passed = kernels::run(versions)?;
-            command::say(&format!("{passed} program tests passed"));
+            kernels::run(versions, &mut |_| ())?;
         }
     }
     Ok(ExitCode::SUCCESS)

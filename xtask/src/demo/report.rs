@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::stage::{Entrances, Role, Stage};
+use super::stage::{Entrances, PAGE, Role, Stage};
 use super::traffic::{Seen, Tally};
 
 const PICTURE: &str = "
@@ -69,11 +69,11 @@ pub(super) fn shares(out: &mut impl Write, stage: &Stage, tally: &Tally) -> Resu
 
 /// Explains what was seen, with the numbers of this run.
 pub(super) fn explanation(out: &mut impl Write, stage: &Stage, tally: &Tally) -> Result<()> {
-    writeln!(out, "\nWhat was seen, in packets:\n")?;
-    writeln!(out, "  server  method  director -> server  sent by the server  of these through the director")?;
+    writeln!(out, "\nOne page of {PAGE} bytes from each server, in bytes as the network cards counted:\n")?;
+    writeln!(out, "  server  method  sent by the server  received by the director")?;
     for (_, Role { name, method, .. }) in stage.servers() {
-        let Seen { sent, forwarded, translated, .. } = tally.servers.get(name).copied().unwrap_or_default();
-        writeln!(out, "  {name:<7} {method:<7} {forwarded:>18}  {sent:>18}  {translated:>29}")?;
+        let Seen { sent, received, .. } = tally.servers.get(name).copied().unwrap_or_default();
+        writeln!(out, "  {name:<7} {method:<7} {sent:>18}  {received:>24}")?;
     }
     let weights: Vec<_> = stage.servers().map(|(_, role)| role.weight.to_string()).collect();
     let weights = weights.join(":");
@@ -83,9 +83,9 @@ pub(super) fn explanation(out: &mut impl Write, stage: &Stage, tally: &Tally) ->
         "
 * wrr gives turns of {sum} connections, shared {weights} by weight; so the shares above are exact, not random.
 * dr changed only the MAC addresses. web1 has the VIP on lo, takes the packet as its own and answers the client
-  itself, by way of the router: none of its packets came back through the director.
+  itself, by way of the router: the director received the client's acknowledgements and nothing of the page.
 * nat changed the destination to 10.0.0.12. web2 does not know the VIP; its gateway is the director, which
-  put the VIP back as the source of every reply.
+  put the VIP back as the source of every reply: the whole page came in there, too.
 * ipip wrapped the packet in one for 10.0.2.13, so web3 may be in another network. The decapsulation program
   unwrapped it, and web3 answered the client itself.
 * All of it happened in XDP, before the director's network stack: tcpdump and nftables there see none of it.

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// The port of the service, and of every server.
 const PORT: u16 = 80;
+/// The length of [`Stage::page`].
+pub(super) const PAGE: u64 = 1_000_000;
 
 /// How one server is reached, and its share.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,7 @@ pub(super) const ROLES: [Role; 3] = [
 #[derive(Debug)]
 pub(super) struct Stage {
     site: Site,
+    nginx: bool,
 }
 
 /// What `--keep` leaves: how to get at it.
@@ -53,8 +56,6 @@ impl Stage {
         if keep {
             site.lab.keep()?;
         }
-        // As on any director with a tunnel: what is too big for it goes to the stack in fragments.
-        site.director.forward_packets()?;
         let (vip, director) = (site.vip(Family::V4), site.director_address(Family::V4));
         for (server, role) in site.servers.iter().zip(ROLES) {
             match role.method {
@@ -64,7 +65,7 @@ impl Stage {
             }
             start(&server.host, nginx)?;
         }
-        Ok(Self { site })
+        Ok(Self { site, nginx })
     }
 
     /// Runs the operator's commands; `show` gets each command and what it wrote.
@@ -121,6 +122,11 @@ impl Stage {
         self.site.servers.iter().map(|server| &server.host).zip(ROLES)
     }
 
+    /// Where the servers have a page of [`PAGE`] bytes.
+    pub(super) fn page(&self) -> String {
+        if self.nginx { "/files/page".to_owned() } else { format!("/bytes/{PAGE}") }
+    }
+
     pub(super) fn vip(&self) -> IpAddr {
         self.site.vip(Family::V4)
     }
@@ -134,7 +140,9 @@ impl Stage {
 /// Starts a web server, which ends with the lab and not with this process.
 fn start(host: &Host, nginx: bool) -> Result<()> {
     if nginx {
-        Nginx::start(host, PORT)?.leave();
+        let nginx = Nginx::start(host, PORT)?;
+        nginx.add_file("page", PAGE)?;
+        nginx.leave();
         return Ok(());
     }
     let own = std::env::current_exe().context("cannot find the running executable")?;

@@ -4,23 +4,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use lb_tests::lab::site::DEVICE;
 use lb_tests::lab::{Host, http, interrupted};
-use serde_json::Value;
 
-use super::stage::{Role, Stage};
+use super::stage::{PAGE, Role, Stage};
 
 /// What was seen of one server.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Seen {
     /// Answers that the client got from it.
     pub(super) answers: u64,
-    /// Packets that its network card sent meanwhile.
+    /// Bytes that it sent with one page of [`PAGE`] bytes.
     pub(super) sent: u64,
-    /// Packets that the director forwarded to it.
-    pub(super) forwarded: u64,
-    /// Packets of it that the director translated back.
-    pub(super) translated: u64,
+    /// Bytes that the director received meanwhile: from the client, and the reply if it came that way.
+    pub(super) received: u64,
 }
 
 /// What came of the requests.
@@ -33,12 +29,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Makes `requests` requests, each over a connection of its own, and counts.
+    /// Makes `requests` requests, each over a connection of its own, then fetches a page from each server; counts.
     pub(super) fn of(stage: &Stage, requests: u32) -> Result<Self> {
         let mut servers: BTreeMap<String, Seen> = BTreeMap::new();
-        for (host, _) in stage.servers() {
-            servers.entry(host.name().to_owned()).or_default().sent = packets_sent(host)?;
-        }
         let start = Instant::now();
         for number in 1..=requests {
             if interrupted() {
@@ -49,11 +42,12 @@ impl Tally {
             servers.entry(reply.server).or_default().answers += 1;
         }
         let took = start.elapsed();
-        for (host, _) in stage.servers() {
-            let seen = servers.entry(host.name().to_owned()).or_default();
-            seen.sent = packets_sent(host)?.saturating_sub(seen.sent);
+        // One turn of the scheduler comes to every server; of one that is asked again, the last page counts.
+        for _ in 0..turn(stage) {
+            let (server, sent, received) = fetch_page(stage)?;
+            let seen = servers.entry(server).or_default();
+            (seen.sent, seen.received) = (sent, received);
         }
-        add_director_counters(&mut servers, &stage.director().lb("stats --json")?)?;
         Ok(Self { requests, took, servers })
     }
 
@@ -62,9 +56,9 @@ impl Tally {
     /// # Errors
     /// A share is not what the weights give, or replies took another way than their method's.
     pub(super) fn check(&self, stage: &Stage) -> Result<()> {
-        let turn: u32 = stage.servers().map(|(_, role)| role.weight).sum();
+        let turn = turn(stage);
         for (_, Role { name, method, weight }) in stage.servers() {
-            let Seen { answers, translated, .. } = self.servers.get(name).copied().unwrap_or_default();
+            let Seen { answers, sent, received } = self.servers.get(name).copied().unwrap_or_default();
             let whole_turns = u64::from(self.requests / turn * weight);
             let most = whole_turns + u64::from(weight.min(self.requests % turn));
             if !(whole_turns..=most).contains(&answers) {
@@ -73,9 +67,11 @@ impl Tally {
                     self.requests
                 );
             }
-            if (translated > 0) != (method == "nat" && answers > 0) {
+            let crossed = if method == "nat" { received >= PAGE } else { received >= PAGE / 4 };
+            if sent < PAGE || crossed != (method == "nat") {
                 bail!(
-                    "{translated} replies of {name} came back through the director, which is wrong for {method}"
+                    "{name} sent {sent} bytes with a page of {PAGE} and the director received {received}, which is \
+                     wrong for {method}"
                 );
             }
         }
@@ -83,29 +79,20 @@ impl Tally {
     }
 }
 
-/// Reads the two directions of every server from what `lb-ctl stats --json` wrote.
-fn add_director_counters(servers: &mut BTreeMap<String, Seen>, json: &str) -> Result<()> {
-    let stats: Value = serde_json::from_str(json).context("`lb-ctl stats --json` wrote no JSON")?;
-    let rows =
-        stats.get("servers").and_then(Value::as_array).context("`lb-ctl stats --json` has no servers")?;
-    for row in rows {
-        let number = |key: &str| row.get(key).and_then(Value::as_u64);
-        let name = row.get("server").and_then(Value::as_str);
-        let (Some(name), Some(forwarded), Some(translated)) =
-            (name, number("in_packets"), number("out_packets"))
-        else {
-            bail!("`lb-ctl stats --json` has a server without its counters: {row}");
-        };
-        let seen = servers.entry(name.to_owned()).or_default();
-        (seen.forwarded, seen.translated) = (forwarded, translated);
-    }
-    Ok(())
+/// How many connections a turn of the scheduler has.
+fn turn(stage: &Stage) -> u32 {
+    stage.servers().map(|(_, role)| role.weight).sum()
 }
 
-/// Packets that the machine's network card has sent so far.
-fn packets_sent(host: &Host) -> Result<u64> {
-    let json = host.ip(&format!("-json -stats link show dev {DEVICE}"))?;
-    let links: Value = serde_json::from_str(&json).context("`ip -json link` wrote no JSON")?;
-    let packets = links.pointer("/0/stats64/tx/packets").and_then(Value::as_u64);
-    packets.with_context(|| format!("`ip -json -stats link` on {} has no packet counters", host.name()))
+/// Fetches a page over a connection of its own: who answered, the bytes that it sent and those the director received.
+fn fetch_page(stage: &Stage) -> Result<(String, u64, u64)> {
+    let hosts = || stage.servers().map(|(host, _)| host);
+    let before: Vec<_> = hosts().map(Host::traffic).collect::<Result<_>>()?;
+    let director = stage.director().traffic()?;
+    let reply = http::get(stage.client(), stage.service(), &stage.page())?;
+    let received = (stage.director().traffic()? - director).received;
+    let mut machines = hosts().zip(before);
+    let server = machines.find(|(host, _)| host.name() == reply.server);
+    let (host, before) = server.with_context(|| format!("{} is no server of the demo", reply.server))?;
+    Ok((reply.server, (host.traffic()? - before).sent, received))
 }

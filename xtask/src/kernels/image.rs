@@ -10,6 +10,9 @@ use anyhow::{Context as _, Result};
 use super::apt::Archive;
 use super::command::run;
 
+/// The modules for the devices that the tests make, each after those it needs: Debian's kernels have none built in.
+pub(super) const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
+
 /// A kernel on this machine's disk, ready to boot.
 pub(super) struct Image {
     directory: PathBuf,
@@ -20,8 +23,8 @@ impl Image {
     /// The newest kernel of the line `version` (such as "6.1"), downloaded unless `directory` has one already.
     pub(super) fn fetch(directory: &Path, version: &str) -> Result<Self> {
         let stamp = directory.join("package");
-        if let Ok(package) = fs::read_to_string(&stamp) {
-            return Ok(Self { directory: directory.to_owned(), package });
+        if let Some(image) = Self::kept(directory, &stamp) {
+            return Ok(image);
         }
         let lists = directory.parent().unwrap_or(directory).join("apt-kernels");
         let archive = Archive::for_kernels(&lists)?;
@@ -42,6 +45,13 @@ impl Image {
         Ok(Self { directory: directory.to_owned(), package })
     }
 
+    /// What an earlier run has left, if it is all that is wanted today.
+    fn kept(directory: &Path, stamp: &Path) -> Option<Self> {
+        let package = fs::read_to_string(stamp).ok()?;
+        let image = Self { directory: directory.to_owned(), package };
+        image.modules().iter().all(|module| module.is_file()).then_some(image)
+    }
+
     /// The package the kernel came from, which names its exact version.
     pub(super) fn package(&self) -> &str {
         &self.package
@@ -52,9 +62,9 @@ impl Image {
         self.directory.join("vmlinuz")
     }
 
-    /// The module for veth devices: a guest has no other device that XDP can be attached to.
-    pub(super) fn veth(&self) -> PathBuf {
-        self.directory.join("veth.ko")
+    /// The modules, in the order of [`MODULES`].
+    pub(super) fn modules(&self) -> [PathBuf; MODULES.len()] {
+        MODULES.map(|module| self.directory.join(format!("{module}.ko")))
     }
 }
 
@@ -94,7 +104,7 @@ fn numbers(text: &str) -> Vec<u64> {
     text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
-/// Moves the kernel and the veth module out of `unpacked`.
+/// Moves the kernel and the modules out of `unpacked`.
 fn keep(directory: &Path, unpacked: &Path) -> Result<()> {
     let all = tree(unpacked)?;
     let named = |start: &str| {
@@ -104,9 +114,15 @@ fn keep(directory: &Path, unpacked: &Path) -> Result<()> {
         all.iter().find(name).with_context(|| format!("it holds no file {start}*"))
     };
     fs::rename(named("vmlinuz")?, directory.join("vmlinuz")).context("cannot keep the kernel")?;
-    let module = named("veth.ko")?;
+    MODULES.iter().try_for_each(|module| {
+        let file = named(&format!("{module}.ko"))?;
+        keep_module(directory, file).with_context(|| format!("cannot keep the module {module}"))
+    })
+}
+
+fn keep_module(directory: &Path, module: &Path) -> Result<()> {
     let kept = directory.join(module.file_name().unwrap_or_default());
-    fs::rename(module, &kept).context("cannot keep the module veth")?;
+    fs::rename(module, &kept)?;
     if kept.extension() == Some(OsStr::new("xz")) {
         run(Command::new("xz").args(["--decompress", "--force"]).arg(&kept))?;
     }

@@ -2,7 +2,7 @@
 # The first and only process of a guest. Each step says where it begins and ends and with which status; the host
 # judges by those lines alone, so a guest that dies on the way has failed.
 
-export PATH=/bin
+export PATH=/bin NO_COLOR=1
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -18,9 +18,14 @@ step() {
     echo "@@ end $name $?"
 }
 
+modules() {
+    while read -r module; do
+        insmod "/lib/modules/$module" || return
+    done </lib/modules/order
+}
+
 veth() {
-    insmod /lib/modules/veth.ko &&
-        ip link add type veth && ip link set veth0 name lb0 && ip link set veth1 name lb0-peer &&
+    ip link add type veth && ip link set veth0 name lb0 && ip link set veth1 name lb0-peer &&
         ip link set lo up && ip link set lb0 up && ip link set lb0-peer up &&
         ip address add 10.0.0.1/24 dev lb0 && ip -6 address add fd00::1/64 dev lb0
 }
@@ -35,6 +40,7 @@ attach() {
 
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo "@@ kernel $(uname -r)"
+step modules modules
 step veth veth
 step attach attach
 step service lb-ctl service add web 192.0.2.10:80/tcp --scheduler mh
@@ -42,7 +48,7 @@ step server-nat lb-ctl server add web 10.0.0.11 --method nat
 step server-ipip lb-ctl server add web 10.0.0.12 --method ipip
 step status lb-ctl status
 step connections lb-ctl connections
-step detach lb-ctl detach lb0 --yes
-step program program-tests --test-threads 1
+step detach lb-ctl detach lb0
+step program program-tests --test-threads 2
 echo "@@ done"
 poweroff -f

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::command::{find, output, say};
+use super::command::{self, find, output, say};
 use super::newc::Newc;
 
 const INIT: &str = include_str!("init.sh");
@@ -15,6 +15,7 @@ const INIT: &str = include_str!("init.sh");
 pub(super) struct Payload {
     lb_ctl: PathBuf,
     program_tests: PathBuf,
+    ip: PathBuf,
     libraries: BTreeSet<PathBuf>,
 }
 
@@ -24,13 +25,16 @@ impl Payload {
         let lb_ctl = cargo(&["build", "--package", "lb-ctl"], "lb-ctl")?;
         let program_tests =
             cargo(&["test", "--package", "lb-tests", "--test", "program", "--no-run"], "program")?;
-        let mut libraries = libraries(&lb_ctl)?;
-        libraries.extend(self::libraries(&program_tests)?);
-        Ok(Self { lb_ctl, program_tests, libraries })
+        let ip = find("ip").context("ip is not there")?;
+        let mut libraries = BTreeSet::new();
+        for program in [&lb_ctl, &program_tests, &ip] {
+            libraries.extend(self::libraries(program)?);
+        }
+        Ok(Self { lb_ctl, program_tests, ip, libraries })
     }
 
-    /// The guest's whole file system, with the kernel's module `veth`.
-    pub(super) fn initramfs(&self, veth: &Path) -> Result<Newc> {
+    /// The guest's whole file system, with the kernel's `modules`.
+    pub(super) fn initramfs(&self, modules: &[PathBuf]) -> Result<Newc> {
         let busybox = find("busybox").context("busybox is not there")?;
         let mut archive = Newc::default();
         for directory in ["proc", "sys", "dev", "run", "tmp", "var/lib"] {
@@ -40,7 +44,15 @@ impl Payload {
         archive.copy("bin/busybox", &busybox)?;
         archive.copy("bin/lb-ctl", &self.lb_ctl)?;
         archive.copy("bin/program-tests", &self.program_tests)?;
-        archive.copy("lib/modules/veth.ko", veth)?;
+        // Busybox has an `ip` of its own, which does not show XDP programs, as the tests want.
+        archive.copy("bin/ip", &self.ip)?;
+        let mut order = String::new();
+        for module in modules {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            archive.copy(&format!("lib/modules/{name}"), module)?;
+            order.extend([&*name, "\n"]);
+        }
+        archive.file("lib/modules/order", order.as_bytes());
         for library in &self.libraries {
             archive.copy(&library.to_string_lossy(), library)?;
         }
@@ -51,8 +63,7 @@ impl Payload {
 /// Builds with cargo and gives the executable of the target `name`.
 fn cargo(arguments: &[&str], name: &str) -> Result<PathBuf> {
     say(&format!("$ cargo {}", arguments.join(" ")));
-    let messages =
-        output(Command::new("cargo").args(arguments).arg("--message-format=json-render-diagnostics"))?;
+    let messages = output(command::cargo(arguments).arg("--message-format=json-render-diagnostics"))?;
     executable(&messages, name).with_context(|| format!("cargo built no executable {name}"))
 }
 
