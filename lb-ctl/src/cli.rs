@@ -5,6 +5,7 @@ use crate::command::{
     stats, vip,
 };
 use clap::{Args, Parser, Subcommand};
+use std::env;
 use std::path::PathBuf;
 
 /// Layer-4 load balancer that forwards in the kernel, by XDP
@@ -27,35 +28,19 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Socket of the agent
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "LB_SOCKET",
-        hide_env_values = true,
-        default_value = "/run/lb/agent.sock"
-    )]
+    #[arg(help = "Socket of the agent [env: LB_SOCKET]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_SOCKET", "/run/lb/agent.sock"))]
     pub socket: PathBuf,
     /// Directory for pinned programs and maps, on a BPF file system
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "LB_BPFFS",
-        hide_env_values = true,
-        default_value = "/sys/fs/bpf/lb"
-    )]
+    #[arg(help = "Directory for pinned programs and maps, on a BPF file system [env: LB_BPFFS]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_BPFFS", "/sys/fs/bpf/lb"))]
     pub bpffs: PathBuf,
     /// Directory of the stored configuration
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "LB_STATE_DIR",
-        hide_env_values = true,
-        default_value = "/var/lib/lb"
-    )]
+    #[arg(help = "Directory of the stored configuration [env: LB_STATE_DIR]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_STATE_DIR", "/var/lib/lb"))]
     pub state_dir: PathBuf,
+}
+
+/// The path in an environment variable, or the usual one. Not by clap's `env`, which makes usage lines name the option.
+fn path(variable: &str, usual: &str) -> PathBuf {
+    env::var_os(variable).filter(|path| !path.is_empty()).map_or_else(|| usual.into(), PathBuf::from)
 }
 
 /// The commands.

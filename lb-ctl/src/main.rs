@@ -6,8 +6,10 @@ use lb_ctl::{command, render};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match command::main(Cli::parse()) {
+    let cli = Cli::parse();
+    let as_json = cli.global.json;
+    match command::main(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => render::error(&error),
+        Err(error) => render::error(as_json, &error),
     }
 }

@@ -80,7 +80,7 @@ impl StoreError {
         match self {
             Self::Io { .. } => None,
             Self::Broken { path, .. } => Some(format!(
-                "repair it, or move it away and `lb-ctl apply FILE`; forwarding goes on meanwhile ({})",
+                "repair it, or move it away and start `lb-ctl agent --config FILE`; forwarding goes on meanwhile ({})",
                 path.display()
             )),
             Self::Newer { .. } => {

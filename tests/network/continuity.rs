@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lb_tests::lab::site::{Family, Site};
-use lb_tests::lab::{ChildGuard, Pattern, http, wait_until};
+use lb_tests::full;
+use lb_tests::lab::site::{DEVICE, Family, Site};
+use lb_tests::lab::{ChildGuard, Host, Pattern, http, wait_until};
 
 use crate::rows;
 use crate::support::{
@@ -18,25 +19,26 @@ use crate::support::{
 const LENGTH: u64 = 200_000_000;
 
 rows! { a_download_survives_what_the_operator_does:
-    a_200_mb_download_by_dr => Dr, 3, 0;
-    a_200_mb_download_by_nat => Nat, 3, 0;
-    a_200_mb_download_by_ipip => Ipip, 0, 3;
+    a_200_mb_download_by_dr => Dr, Family::V4;
+    a_200_mb_download_by_nat => Nat, Family::V4;
+    a_200_mb_download_by_ipip => Ipip, Family::V4;
 }
 
 /// Slowed to about ten seconds, so that everything happens in the middle of it.
-fn a_download_survives_what_the_operator_does(method: Method, near: u8, far: u8) -> Result<()> {
+fn a_download_survives_what_the_operator_does(method: Method, family: Family) -> Result<()> {
+    let (near, far) = if method == Ipip { (0, 3) } else { (3, 0) };
     let balanced = Balanced::new(Site::routed("download", near, far)?, &[method; 3])?;
-    balanced.add_service("web", Family::V4, "wrr")?;
-    balanced.add_server("web", 0, Family::V4, 1)?;
+    balanced.add_service("web", family, "wrr")?;
+    balanced.add_server("web", 0, family, 1)?;
     balanced.web[0].add_file("big", LENGTH)?;
     let file = balanced.site.client.directory().join("big");
-    let (path, url) = (file.to_string_lossy().into_owned(), balanced.url(Family::V4, "/files/big"));
+    let (path, url) = (file.to_string_lossy().into_owned(), balanced.url(family, "/files/big"));
     let argv = ["curl", "-sSf", "--limit-rate", "20M", "-o", &path, &url];
     let mut download = balanced.site.client.spawn("curl", &argv)?;
     arrives(&mut download, &file, LENGTH / 20)?;
 
-    balanced.add_server("web", 1, Family::V4, 4)?;
-    balanced.add_server("web", 2, Family::V4, 1)?;
+    balanced.add_server("web", 1, family, 4)?;
+    balanced.add_server("web", 2, family, 1)?;
     kill_agent(&balanced)?;
     arrives(&mut download, &file, LENGTH / 5)?;
     let agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
@@ -52,8 +54,22 @@ fn a_download_survives_what_the_operator_does(method: Method, near: u8, far: u8)
     let expected = balanced.site.client.directory().join("expected");
     Pattern::write_file(&expected, LENGTH)?;
     balanced.site.client.run(&["cmp", &path, &expected.to_string_lossy()])?;
-    assert_eq!(balanced.curl(Family::V4)?, "web3", "web1 has weight 0 and web2 is gone");
+    assert_eq!(balanced.curl(family)?, "web3", "web1 has weight 0 and web2 is gone");
     Ok(())
+}
+
+rows! { a_download_survives_the_same_over_ipv6:
+    a_200_mb_download_by_dr_over_ipv6 => Dr;
+    a_200_mb_download_by_nat_over_ipv6 => Nat;
+    a_200_mb_download_by_ipip_over_ipv6 => Ipip;
+}
+
+/// Ten seconds each, for what IPv4 has shown of all but the packets: those have tests of their own.
+fn a_download_survives_the_same_over_ipv6(method: Method) -> Result<()> {
+    if !full::is_asked_for(&format!("a 200 MB download by {} over IPv6", method.word()))? {
+        return Ok(());
+    }
+    a_download_survives_what_the_operator_does(method, Family::V6)
 }
 
 #[test]
@@ -133,6 +149,83 @@ fn the_configuration_is_there_again_after_a_restart() -> Result<()> {
     wait_until(Duration::from_secs(20), "the new agent", || balanced.site.director.lb("export").is_ok())?;
     assert_eq!(balanced.site.director.lb("export")?, before);
     Ok(())
+}
+
+rows! { a_restarted_agent_waits_for_a_slow_neighbour:
+    a_slow_neighbour_by_dr => Dr;
+    a_slow_neighbour_by_nat => Nat;
+    a_slow_neighbour_by_ipip => Ipip;
+}
+
+/// The server answers only when it has been asked in vain; no packet is dropped meanwhile.
+fn a_restarted_agent_waits_for_a_slow_neighbour(method: Method) -> Result<()> {
+    let balanced = Balanced::new(Site::routed("slow", 1, 0)?, &[method])?;
+    let mut connection = without_agent_and_neighbour(&balanced)?;
+    let (director, server) = (&balanced.site.director, &balanced.site.servers[0]);
+    let question = format!("neighbour show {} nud incomplete", server.address(Family::V4));
+    let agent = director.spawn("agent", &[&lb_ctl()?, "agent"])?;
+    wait_until(Duration::from_secs(10), "the agent's question", || {
+        director.ip(&question).is_ok_and(|entry| !entry.is_empty())
+    })?;
+    assert_eq!(connection.get("/")?.server, "web1", "while the neighbour is not known");
+    answer_arp(&server.host, true)?;
+    wait_until(Duration::from_secs(20), "the new agent", || balanced.lb("status --json").is_ok())
+        .with_context(|| agent.log().unwrap_or_default())?;
+    assert_eq!(connection.get("/")?.server, "web1");
+    assert_eq!(balanced.packets_of("no-next-hop")?, 0);
+    Ok(())
+}
+
+/// A server that stays silent for longer gets no packet; when it answers again its connections go on.
+#[test]
+fn a_connection_outlives_a_neighbour_that_is_silent_at_a_restart() -> Result<()> {
+    let balanced = Balanced::new(Site::routed("silent", 1, 0)?, &[Dr])?;
+    let mut connection = without_agent_and_neighbour(&balanced)?;
+    let agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
+    let is_unreachable =
+        || balanced.site.director.lb("server list").is_ok_and(|it| it.contains("unreachable"));
+    wait_until(Duration::from_secs(5), "the new agent to give the server up", is_unreachable).with_context(
+        || {
+            format!(
+                "{:?} {:?} {:?}",
+                balanced.site.director.lb("server list"),
+                balanced.site.director.ip("neighbour"),
+                agent.log()
+            )
+        },
+    )?;
+    assert!(balanced.curl(Family::V4).is_err(), "a server without a next hop answered");
+    answer_arp(&balanced.site.servers[0].host, true)?;
+    wait_until(Duration::from_secs(20), "the server to be back", || !is_unreachable())?;
+    assert_eq!(connection.get("/")?.server, "web1");
+    assert_eq!(balanced.curl(Family::V4)?, "web1");
+    Ok(())
+}
+
+/// A connection to the only server, whose agent was killed, whose neighbour entry is gone, and which answers no ARP.
+fn without_agent_and_neighbour(balanced: &Balanced) -> Result<http::Connection> {
+    balanced.serve(Family::V4, "rr", &[1])?;
+    let (director, server) = (&balanced.site.director, &balanced.site.servers[0].host);
+    let service = socket(balanced.site.vip(Family::V4), PORT);
+    let mut connection = http::Connection::open(&balanced.site.client, service)?;
+    connection.get("/")?;
+    kill_agent(balanced)?;
+    answer_arp(server, false)?;
+    // An answer that is on its way already brings the entry back once.
+    let entry = format!("neighbour show {}", balanced.site.servers[0].address(Family::V4));
+    wait_until(Duration::from_secs(5), "the neighbour to be forgotten", || {
+        director.ip("neighbour flush all").is_ok()
+            && director.ip(&entry).is_ok_and(|entry| !entry.contains("lladdr"))
+    })?;
+    // The kernel asks every second as it comes, which is longer than an agent waits.
+    director.sysctl(&format!("net/ipv4/neigh/{DEVICE}/retrans_time_ms"), "50")?;
+    director.sysctl(&format!("net/ipv4/neigh/{DEVICE}/mcast_solicit"), "20")?;
+    Ok(connection)
+}
+
+/// Lets a server answer questions for its own address or for none (`arp_ignore` of 8).
+fn answer_arp(server: &Host, answers: bool) -> Result<()> {
+    server.sysctl("net/ipv4/conf/all/arp_ignore", if answers { "1" } else { "8" })
 }
 
 /// Waits until `length` bytes of the download are there; it must not be over by then.

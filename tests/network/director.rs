@@ -57,6 +57,35 @@ fn without_a_server_the_client_is_told_or_not(family: Family, on_failure: &str, 
     Ok(())
 }
 
+rows! { a_packet_of_two_hops_arrives_and_one_of_one_hop_is_answered:
+    the_client_is_told_that_the_ttl_ended => Family::V4;
+    the_client_is_told_that_the_hop_limit_ended => Family::V6;
+}
+
+/// The director takes one hop. A connection that time-exceeded ends fails at once, with the words of "no route".
+fn a_packet_of_two_hops_arrives_and_one_of_one_hop_is_answered(family: Family) -> Result<()> {
+    let balanced = Balanced::new(Site::one_segment("hops", 1)?, &[Dr])?;
+    balanced.serve(family, "rr", &[1])?;
+    let (client, vip) = (&balanced.site.client, balanced.site.vip(family));
+    let option = if vip.is_ipv6() { "-6" } else { "-4" };
+    let set_hops =
+        |hops| client.ip(&format!("{option} route replace {vip} dev {DEVICE} metric 1 hoplimit {hops}"));
+    set_hops(2)?;
+    assert_eq!(balanced.curl(family)?, "web1");
+    assert_eq!(balanced.packets_of("ttl-expired")?, 0);
+    set_hops(1)?;
+    let began = Instant::now();
+    let error = balanced.curl(family).map_err(|error| error.to_string());
+    assert!(error.as_ref().is_err_and(|error| error.contains("curl: (7)")), "{error:?}");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "it took {:?}: the client was not told",
+        began.elapsed()
+    );
+    assert!(balanced.packets_of("ttl-expired")? > 0);
+    Ok(())
+}
+
 #[test]
 fn generic_mode_serves_as_well_and_says_so() -> Result<()> {
     let site = Site::one_segment("generic", 2)?;

@@ -8,6 +8,8 @@ mod lab;
 mod methods;
 mod ports;
 mod refusals;
+mod replies;
 mod schedulers;
 mod sizes;
+mod sources;
 mod support;

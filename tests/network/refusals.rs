@@ -1,6 +1,7 @@
 //! Bad input: one clear error each, and nothing changed.
 
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lb_tests::lab::site::{Family, Site};
@@ -37,6 +38,12 @@ const COMMANDS: &[Row] = &[
     ("a missing file", "apply /nonexistent.toml", &["/nonexistent.toml"]),
     ("a missing socket", "--socket /nonexistent/agent.sock service list", &["/nonexistent/agent.sock"]),
     ("a second agent", "agent", &["another agent", "director/state"]),
+    ("the loopback interface", "attach lo", &["lo", "not an Ethernet interface"]),
+    ("connections of an unknown service", "connections --service nope", &["nope", "service list"]),
+    ("connections of an unknown server", "connections --server nope", &["nope", "server list"]),
+    ("any port of the host itself", "service add own 10.0.0.2:any/tcp", &["10.0.0.2", "ssh"]),
+    ("a link-local VIP", "service add x [fe80::10]:80/tcp", &["fe80::10", "link-local"]),
+    ("a negative weight", "server set web web1 --weight -1", &["-1 is not in 0..=65535"]),
     ("a busy socket", "--state-dir other agent", &["agent.sock"]),
 ];
 
@@ -84,6 +91,61 @@ fn without_privileges_nothing_is_attached() -> Result<()> {
     let output = site.director.output(&[argv, vec!["attach".to_owned(), "eth0".to_owned()]].concat())?;
     is_one_error("no privileges", &output, &["eth0"])?;
     assert!(!site.director.ip("link show dev eth0")?.contains("xdp"), "attached");
+    Ok(())
+}
+
+#[test]
+fn an_attach_that_fails_leaves_no_agent_and_no_pins() -> Result<()> {
+    let site = Site::one_segment("vain", 0)?;
+    let director = &site.director;
+    director.ip("link add name br0 type bridge")?;
+    for (name, line) in [("loopback", "attach lo"), ("no native support", "attach br0 --mode native")] {
+        let output = director.lb_ctl_output(&line.split(' ').collect::<Vec<_>>())?;
+        is_one_error(name, &output, &["cannot attach"])?;
+        let status: serde_json::Value = serde_json::from_str(&director.lb("status --json")?)?;
+        ensure!(status["agent"].is_null(), "{name}: an agent is left: {status}");
+        ensure!(status["tables"] == serde_json::json!([]), "{name}: pins are left: {status}");
+    }
+    Ok(())
+}
+
+#[test]
+fn two_first_attaches_at_once_share_one_agent() -> Result<()> {
+    let site = Site::one_segment("race", 0)?;
+    let director = &site.director;
+    director.ip("link add name br0 type bridge")?;
+    let attach = |name: &'static str| {
+        let director = director.clone();
+        std::thread::spawn(move || director.lb_ctl_output(&["attach", name]))
+    };
+    for racer in ["eth0", "br0"].map(attach) {
+        let output = racer.join().map_err(|_| anyhow::anyhow!("a racer broke"))??;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let status: serde_json::Value = serde_json::from_str(&director.lb("status --json")?)?;
+    ensure!(status["interfaces"].as_array().is_some_and(|all| all.len() == 2), "{status}");
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_hangs_is_told_and_not_waited_for() -> Result<()> {
+    let balanced = Balanced::new(Site::one_segment("hung", 1)?, &[Dr])?;
+    balanced.add_service("web", Family::V4, "wrr")?;
+    balanced.add_server("web", 0, Family::V4, 1)?;
+    let director = &balanced.site.director;
+    let status: serde_json::Value = serde_json::from_str(&director.lb("status --json")?)?;
+    let pid = status["agent"]["pid"].to_string();
+    director.run(&["kill", "-STOP", &pid])?;
+    let began = Instant::now();
+    let listed = director.lb_ctl_output(&["list"]);
+    let status = director.lb("status");
+    let elapsed = began.elapsed();
+    director.run(&["kill", "-CONT", &pid])?;
+    is_one_error("a hung agent", &listed?, &["no answer within 3s"])?;
+    let status = status?;
+    ensure!(status.contains(&format!("pid {pid} does not answer")), "{status}");
+    ensure!(status.contains("servers: 1 of 1 up"), "{status}");
+    ensure!(elapsed < Duration::from_secs(10), "both took {elapsed:?}");
     Ok(())
 }
 

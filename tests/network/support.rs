@@ -57,6 +57,8 @@ impl Balanced {
             let directors = FAMILIES.map(|family| site.director_address(family));
             match method {
                 Method::Dr => vips.iter().try_for_each(|&vip| server.host.serve_dr(vip))?,
+                // Elsewhere the router leads the replies through the director.
+                Method::Nat if !server.is_beside_the_director() => {}
                 Method::Nat => directors.iter().try_for_each(|&director| server.host.serve_nat(director))?,
                 Method::Ipip => server.host.serve_ipip(DEVICE, &vips)?,
             }
@@ -125,11 +127,19 @@ impl Balanced {
 
     /// A counter of a server, from `lb-ctl stats`.
     pub(crate) fn counter(&self, server: &str, key: &str) -> Result<u64> {
+        self.sum("servers", ("server", server), key)
+    }
+
+    /// The packets of a reason, from `lb-ctl stats`.
+    pub(crate) fn packets_of(&self, reason: &str) -> Result<u64> {
+        self.sum("reasons", ("reason", reason), "packets")
+    }
+
+    fn sum(&self, table: &str, (column, word): (&str, &str), key: &str) -> Result<u64> {
         let stats = self.lb_json("stats")?;
-        let rows = stats.get("servers").and_then(Value::as_array).context("stats without servers")?;
-        let of_server = rows.iter().filter(|row| row.get("server").and_then(Value::as_str) == Some(server));
-        of_server
-            .map(|row| row.get(key).and_then(Value::as_u64).with_context(|| format!("no {key} in {row}")))
+        let rows = stats.get(table).and_then(Value::as_array).with_context(|| format!("no {table}"))?;
+        let rows = rows.iter().filter(|row| row.get(column).and_then(Value::as_str) == Some(word));
+        rows.map(|row| row.get(key).and_then(Value::as_u64).with_context(|| format!("no {key} in {row}")))
             .sum()
     }
 }

@@ -3,6 +3,7 @@
 //! [`lab`] stands alone, so that `cargo xtask demo` can use it without `lb-ctl`; everything that loads a program
 //! is behind the feature `datapath`.
 
+pub mod full;
 pub mod lab;
 #[cfg(feature = "datapath")]
 pub mod packet;

@@ -2,13 +2,14 @@
 
 use super::converge::failure;
 use super::observe::{kept_neighbours, server_addresses};
+use super::own_address;
 use super::plan::Plan;
 use super::preflight;
 use super::state::{Desired, Observed};
 use super::writer::Writer;
 use crate::api::{Change, Changed, Failure};
 use crate::config::diff::{Difference, Kind};
-use crate::config::model::{Config, Intent, Interface};
+use crate::config::model::{Config, Intent, Interface, Service};
 use crate::config::{change, diff};
 use crate::store::Stored;
 
@@ -43,6 +44,9 @@ impl Writer {
         self.observe_as(observed).await;
         let written = self.write(&desired, plan);
         self.place_vips(false).await;
+        if written.is_ok() {
+            self.follow_modes();
+        }
         if let Err(failure) = written {
             self.problem = Some(failure.clone());
             return Err(Failure {
@@ -57,7 +61,21 @@ impl Writer {
     /// What has to be written, if it can work on this host and there is room for it.
     fn judge(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
         preflight::check(&self.stored.config, &desired.config, observed)?;
+        own_address::check(&self.own_addresses(&desired.config, observed), own_address::listens)?;
         self.plan(desired, observed)
+    }
+
+    /// The services that are new here, on an address that the host had before and not from this agent.
+    fn own_addresses<'c>(&self, new: &'c Config, observed: &Observed) -> Vec<&'c Service> {
+        let known = |service: &Service| {
+            let same = |old: &Service| old.endpoint() == service.endpoint();
+            self.stored.config.services.iter().any(same)
+        };
+        let own = |service: &Service| {
+            observed.addresses.iter().any(|local| local.address == service.vip)
+                && !self.stored.placed.contains_key(&service.vip)
+        };
+        new.services.iter().filter(|service| own(service) && !known(service)).collect()
     }
 
     fn changed(&self, change: &Change, before: &Stored) -> Changed {
@@ -72,6 +90,15 @@ impl Writer {
     /// What the operator should know beside the change itself.
     fn notes(&self, change: &Change) -> Vec<String> {
         let mut notes = Vec::new();
+        if let Change::ServiceAdd(service) = change
+            && self.observed.addresses.iter().any(|local| local.address == service.vip)
+            && !self.stored.placed.contains_key(&service.vip)
+        {
+            let (vip, port, protocol) = (service.vip, &service.port, service.protocol);
+            notes.push(format!(
+                "{vip} is an address of this host: port {port}/{protocol} of it is forwarded now"
+            ));
+        }
         if let Change::ServerAdd { pool, .. }
         | Change::ServerSet { pool, .. }
         | Change::ServerRemove { pool, .. }
@@ -89,7 +116,7 @@ impl Writer {
             && self.observed.way(server.address.ip).is_some_and(|way| way.mac.is_none())
         {
             notes.push(format!(
-                "{} does not answer yet: packets for it are refused until it does",
+                "{} does not answer yet: it gets no connections until it does",
                 server.address.ip
             ));
         }
@@ -172,6 +199,6 @@ fn drains(before: &Intent, after: &Intent) -> Vec<Difference> {
 
 /// The services that use a pool.
 pub(super) fn users(config: &Config, pool: &str) -> Vec<String> {
-    let uses = |service: &&crate::config::model::Service| service.pools.iter().any(|name| name == pool);
+    let uses = |service: &&Service| service.pools.iter().any(|name| name == pool);
     config.services.iter().filter(uses).map(|service| service.name.clone()).collect()
 }

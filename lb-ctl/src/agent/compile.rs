@@ -4,7 +4,7 @@
 
 use super::state::{Desired, Observed, Way};
 use super::tables::{Device, Server, Service, Tables};
-use crate::config::model;
+use crate::config::model::{self, Prefix};
 use lb_common::address::Address;
 use lb_common::flow::{TCP, UDP};
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
@@ -16,6 +16,9 @@ use zerocopy::network_endian::U16;
 
 /// Resets and ICMP errors per second and CPU.
 const ANSWERS_PER_SECOND: u32 = 1_000;
+
+/// The hash of a flow has no more bits.
+const MAX_SOURCE_BITS: u8 = 32;
 
 /// The tables for `desired` on a host that looks like `observed`.
 pub fn compile(desired: &Desired, observed: &Observed) -> Tables {
@@ -84,6 +87,7 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
     let way = observed.way(server.address.ip);
     let drained = desired.intent.drained.contains(&(pool.to_owned(), server.name.clone()));
     let method = method(server.method);
+    let (source, source_bits) = source(method, way, desired.config.tunnel_source(server.address.ip));
     Server {
         pool: pool.to_owned(),
         name: server.name.clone(),
@@ -93,8 +97,9 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
         weight: u32::from(server.weight),
         state: if drained || server.weight == 0 { ServerState::NoNew } else { ServerState::Up },
         next_hop: way.filter(|way| device(way.ifindex, observed).is_some()).and_then(next_hop),
-        mtu: way.map_or(0, |way| way.mtu),
-        source: source(method, way),
+        mtu: way.filter(|_| !observed.generic).map_or(0, |way| way.mtu),
+        source,
+        source_bits,
     }
 }
 
@@ -102,9 +107,13 @@ fn next_hop(way: &Way) -> Option<(u32, crate::neighbour::Mac)> {
     Some((way.ifindex, way.mac?))
 }
 
-fn source(method: Method, way: Option<&Way>) -> Address {
-    let source = way.and_then(|way| way.source).filter(|_| method == Method::Ipip);
-    source.map_or(Address::UNSPECIFIED, Address::from)
+/// The outer source of a tunnel, and how many of its low bits differ from flow to flow.
+fn source(method: Method, way: Option<&Way>, prefix: Option<Prefix>) -> (Address, u8) {
+    match prefix {
+        _ if method != Method::Ipip => (Address::UNSPECIFIED, 0),
+        Some(prefix) => (prefix.first().into(), prefix.host_bits().min(MAX_SOURCE_BITS)),
+        None => (way.and_then(|way| way.source).map_or(Address::UNSPECIFIED, Address::from), 0),
+    }
 }
 
 /// The IP protocol number.
@@ -166,6 +175,7 @@ mod tests {
                 ifindex,
                 gateway: None,
                 mac: mac.map(|byte| [byte; 6]),
+                fixed: false,
                 source: Some(ip("10.0.0.254")),
                 mtu: 1400,
             })
@@ -181,6 +191,7 @@ mod tests {
                 (ip("10.0.0.5"), way(2, None)),
             ]
             .into(),
+            generic: false,
         };
         let mut desired = Desired { config: toml::from_str(CONFIG).unwrap(), ..Desired::default() };
         desired.intent.drained.insert(("b".into(), "drained".into()));
@@ -202,10 +213,46 @@ mod tests {
             ("direct", 0, ServerState::Up, 3, Some((2, [0xa1; 6]))),
             ("translated", 8080, ServerState::Up, 1, Some((2, [0xa2; 6]))),
             ("far", 0, ServerState::NoNew, 0, Some((3, [0xa3; 6]))),
-            ("lost", 0, ServerState::Up, 1, None),
+            ("lost", 0, ServerState::Up, 0, None),
             ("drained", 0, ServerState::NoNew, 0, None),
         ];
         assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn a_server_without_a_way_is_a_member_without_weight_until_it_has_one() {
+        let (desired, mut observed) = world();
+        let weight = |observed: &Observed| {
+            let tables = compile(&desired, observed);
+            let servers = &tables.services[0].servers;
+            servers.iter().find(|server| server.name == "direct").map(Server::effective_weight)
+        };
+        assert_eq!(weight(&observed), Some(3));
+        let link = observed.links.get_mut(&2).unwrap();
+        let mac = link.mac.take();
+        assert_eq!(weight(&observed), Some(0), "the device has no MAC address");
+        observed.links.get_mut(&2).unwrap().mac = mac;
+        let direct = ip_way(&mut observed, "10.0.0.1");
+        let mac = direct.mac.take();
+        assert_eq!(weight(&observed), Some(0), "the next hop is not known");
+        ip_way(&mut observed, "10.0.0.1").mac = mac;
+        assert_eq!(weight(&observed), Some(3));
+    }
+
+    fn ip_way<'a>(observed: &'a mut Observed, address: &str) -> &'a mut Way {
+        observed.ways.get_mut(&address.parse().unwrap()).unwrap().as_mut().unwrap()
+    }
+
+    #[test]
+    fn sizes_are_not_checked_while_an_interface_is_in_generic_mode() {
+        let (desired, mut observed) = world();
+        let sizes = |observed: &Observed| {
+            let tables = compile(&desired, observed);
+            tables.services[0].servers.iter().map(|server| server.mtu).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&observed), [1400, 1400, 1400, 0, 1400]);
+        observed.generic = true;
+        assert_eq!(sizes(&observed), [0; 5]);
     }
 
     #[test]
@@ -216,6 +263,32 @@ mod tests {
             tables.services[0].servers.iter().filter(|s| s.source != Address::UNSPECIFIED).collect();
         assert_eq!(sources.iter().map(|server| server.name.as_str()).collect::<Vec<_>>(), ["far"]);
         assert_eq!(IpAddr::from(sources[0].source), "10.0.0.254".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_tunnel_source_holds_for_the_tunnels_of_its_family() {
+        let rows = [
+            ("10.9.8.0/24", "10.9.8.0", 8),
+            ("10.9.8.7/32", "10.9.8.7", 0),
+            ("2001:db8:9::/64", "10.0.0.254", 0),
+        ];
+        for (prefix, source, bits) in rows {
+            let (mut desired, observed) = world();
+            desired.config.tunnel_sources = vec![prefix.parse().unwrap()];
+            let tables = compile(&desired, &observed);
+            let row = |server: &Server| (IpAddr::from(server.source).to_string(), server.source_bits);
+            let servers = &tables.services[0].servers;
+            let far = servers.iter().find(|server| server.name == "far").map(row);
+            assert_eq!(far, Some((source.to_owned(), bits)), "{prefix}");
+            let others = servers.iter().filter(|server| server.name != "far");
+            assert!(
+                others
+                    .map(|server| (server.source, server.source_bits))
+                    .all(|it| it == (Address::UNSPECIFIED, 0))
+            );
+        }
+        let wide = source(Method::Ipip, None, Some("2001:db8:9::/64".parse().unwrap()));
+        assert_eq!(wide, (Address::from("2001:db8:9::".parse::<IpAddr>().unwrap()), 32));
     }
 
     #[test]

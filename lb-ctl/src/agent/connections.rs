@@ -4,9 +4,9 @@ use super::converge::failure;
 use super::names::Names;
 use super::tables::{Server, Service};
 use super::writer::Writer;
-use crate::api::{ConnectionFilter, ConnectionInfo, Connections, Failure};
+use crate::api::{ConnectionFilter, ConnectionInfo, Connections, Failure, FailureKind};
 use crate::config::model::Protocol;
-use crate::datapath::{self, Result};
+use crate::datapath;
 use lb_common::connection::{Connection, TcpState};
 use lb_common::flow::{FlowKey, UDP};
 use lb_common::service::Timeouts;
@@ -17,38 +17,68 @@ const DEFAULT_LIMIT: u32 = 100;
 impl Writer {
     /// Connections that match, established ones first in the order of the tables, then half-open ones.
     pub(super) fn connections(&self, filter: &ConnectionFilter) -> Result<Connections, Failure> {
+        self.check_names(filter)?;
+        self.find(filter).map_err(|error| failure(&error))
+    }
+
+    /// A name that is not there is a mistake, not an empty answer.
+    fn check_names(&self, filter: &ConnectionFilter) -> Result<(), Failure> {
+        let config = &self.stored.config;
+        let mut servers = config.pools.iter().flat_map(|pool| &pool.servers);
+        let service = filter.service.as_ref().filter(|name| config.service(name).is_none());
+        let server = filter.server.as_ref().filter(|name| servers.all(|server| server.name != **name));
+        let rows = [("service", service), ("server", server)];
+        match rows.into_iter().find_map(|(what, name)| Some((what, name?))) {
+            None => Ok(()),
+            Some((what, name)) => Err(Failure {
+                message: format!("there is no {what} {name}"),
+                hint: Some(format!("`lb-ctl {what} list` names them")),
+                kind: FailureKind::NotFound,
+            }),
+        }
+    }
+
+    fn find(&self, filter: &ConnectionFilter) -> datapath::Result<Connections> {
         let limit = usize::try_from(filter.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
-        let mut found = Connections::default();
-        let read = || -> Result<()> {
-            let now = datapath::now_ms()?;
-            let mut visit = |key: &FlowKey, connection: &Connection| {
-                if let Some(info) =
-                    describe(key, connection, &self.names, now).filter(|info| matches(filter, info))
-                {
-                    found.total += 1;
-                    if found.connections.len() < limit {
-                        found.connections.push(info);
-                    }
+        let now = datapath::now_ms()?;
+        let (mut total, mut found) = (0, Vec::new());
+        let mut visit = |key: &FlowKey, connection: &Connection| {
+            let info = describe((key, connection), None, &self.names, now);
+            if info.is_some_and(|info| matches(filter, &info)) {
+                total += 1;
+                if found.len() < limit {
+                    found.push((*key, *connection));
                 }
-            };
-            self.datapath.for_each_connection(&mut visit)?;
-            self.datapath.for_each_half_open(&mut visit)
+            }
         };
-        let mut read = read;
-        read().map_err(|error| failure(&error))?;
-        Ok(found)
+        self.datapath.for_each_connection(&mut visit)?;
+        self.datapath.for_each_half_open(&mut visit)?;
+        let mut connections = Vec::new();
+        for (key, connection) in &found {
+            let reply = self.datapath.reply_side(key, connection)?;
+            connections.extend(describe((key, connection), reply.as_ref(), &self.names, now));
+        }
+        Ok(Connections { total, connections })
     }
 }
 
-fn describe(key: &FlowKey, connection: &Connection, names: &Names, now: u32) -> Option<ConnectionInfo> {
+/// A flow of a client, and for nat with the other direction, in an operator's words.
+fn describe(
+    (key, connection): (&FlowKey, &Connection),
+    reply: Option<&Connection>,
+    names: &Names,
+    now: u32,
+) -> Option<ConnectionInfo> {
     if key.owner.is_reply() {
         return None;
     }
     let service = names.service(key.owner.id())?;
     let server = names.server(connection.server);
     let udp = service.protocol == UDP;
-    let state = TcpState::from_byte(connection.state);
-    let idle_ms = connection.idle(now);
+    let state_of = |connection: &Connection| TcpState::from_byte(connection.state);
+    let own = state_of(connection);
+    let state = reply.map_or(own, |reply| datapath::together(own, state_of(reply)));
+    let idle_ms = reply.map_or(u32::MAX, |reply| reply.idle(now)).min(connection.idle(now));
     Some(ConnectionInfo {
         protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
         client: SocketAddr::new(key.client.into(), key.client_port.get()),

@@ -8,8 +8,9 @@ use super::state::{Desired, Observed};
 use super::vips;
 use super::writer::Writer;
 use crate::api::Failure;
+use crate::config::change::replacement;
 use crate::config::model::Config;
-use crate::datapath;
+use crate::datapath::{self, AttachMode, Attached};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -77,6 +78,22 @@ impl Writer {
             }
         }
         self.unattached = unattached;
+        self.follow_modes();
+    }
+
+    /// Whether an interface has the program in generic mode; what was known before if that cannot be read.
+    pub(super) fn has_generic(&self) -> bool {
+        let is_generic = |(_, attached): &(String, Attached)| attached.mode == AttachMode::Generic;
+        self.datapath.attachments().map_or(self.observed.generic, |all| all.iter().any(is_generic))
+    }
+
+    /// Writes what depends on the modes of attached interfaces, when those have changed.
+    pub(super) fn follow_modes(&mut self) {
+        let generic = self.has_generic();
+        if generic != self.observed.generic {
+            self.observed.generic = generic;
+            self.converge();
+        }
     }
 
     /// Puts VIPs on interfaces and takes them off; announces the new ones, and all of them if `again`.
@@ -101,7 +118,8 @@ impl Writer {
     pub(super) fn file_differs(&self) -> Option<(&PathBuf, anyhow::Result<Config>)> {
         let path = self.file.as_ref()?;
         let config = super::read_file(path);
-        if config.as_ref().is_ok_and(|config| *config == self.stored.config) {
+        if config.as_ref().is_ok_and(|config| replacement(&self.stored.config, config) == self.stored.config)
+        {
             None
         } else {
             Some((path, config))

@@ -38,8 +38,9 @@ fn difference(write: &Write) -> Option<Difference> {
             format!("next hop {:x?} by device {}", to.mac, to.device),
         ),
         Write::ServerMtu(id, to) => (Kind::Changed, "server", id.to_string(), format!("mtu {to}")),
-        Write::ServerSource(id, to) => {
-            (Kind::Changed, "server", id.to_string(), format!("source {}", std::net::IpAddr::from(*to)))
+        Write::ServerSource(id, to, bits) => {
+            let source = std::net::IpAddr::from(*to);
+            (Kind::Changed, "server", id.to_string(), format!("source {source}, {bits} bits by flow"))
         }
         Write::Slots(first, slots) => {
             (Kind::Changed, "slots", first.to_string(), format!("{} slots", slots.len()))

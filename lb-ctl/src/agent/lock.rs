@@ -1,6 +1,7 @@
 //! One agent for one state directory.
 
-use anyhow::{Context, bail};
+use crate::api::Failure;
+use anyhow::Context;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -26,7 +27,7 @@ pub(super) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            bail!("another agent (pid {}) is running with {}", holder(&mut file), state_dir.display())
+            return Err(taken(holder(&mut file).as_deref(), state_dir).into());
         }
         Err(TryLockError::Error(error)) => return Err(error).with_context(doing),
     }
@@ -35,10 +36,26 @@ pub(super) fn take(state_dir: &Path) -> anyhow::Result<Lock> {
     Ok(Lock { _file: file })
 }
 
-fn holder(file: &mut File) -> String {
+/// Whether an agent has the lock now.
+pub(crate) fn is_taken(state_dir: &Path) -> bool {
+    let file = File::open(state_dir.join(FILE));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn taken(pid: Option<&str>, state_dir: &Path) -> Failure {
+    let doing = format!("another agent (pid {}) is running with", pid.unwrap_or("unknown"));
+    let failure = Failure::failed(format!("{doing} {}", state_dir.display()));
+    match pid {
+        Some(pid) => failure.with_hint(format!("`kill {pid}` stops it; forwarding goes on")),
+        None => failure,
+    }
+}
+
+fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
-    let known = file.read_to_string(&mut text).is_ok() && !text.trim().is_empty();
-    if known { text.trim().to_owned() } else { "unknown".to_owned() }
+    file.read_to_string(&mut text).ok()?;
+    let pid = text.trim();
+    (!pid.is_empty()).then(|| pid.to_owned())
 }
 
 #[cfg(test)]
@@ -49,9 +66,13 @@ mod tests {
     fn the_second_agent_is_told_who_runs() {
         let directory = tempfile::tempdir().unwrap();
         let first = take(directory.path()).unwrap();
-        let error = take(directory.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("another agent (pid {})", std::process::id())), "{error}");
+        let error = take(directory.path()).unwrap_err();
+        let (failure, pid) = (error.downcast_ref::<Failure>().unwrap(), std::process::id());
+        assert!(failure.message.contains(&format!("another agent (pid {pid})")), "{failure}");
+        assert_eq!(failure.hint.as_deref(), Some(&*format!("`kill {pid}` stops it; forwarding goes on")));
+        assert!(is_taken(directory.path()));
         drop(first);
+        assert!(!is_taken(directory.path()));
         take(directory.path()).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! The agent: the one writer that keeps the kernel's tables equal to what the operator asked for.
 //!
-//! Everything that can change anything becomes an event for [`writer`]. What should be in the kernel is compiled from the
+//! Everything that can change anything becomes an event for the writer. What should be in the kernel is compiled from the
 //! configuration and the network as it looks ([`compile`]), compared with what the kernel holds, and written in an order
 //! that no packet can suffer from ([`reconcile`]). Those two are pure.
 
@@ -12,9 +12,10 @@ mod converge;
 mod differences;
 pub mod ids;
 mod listing;
-mod lock;
+pub(crate) mod lock;
 mod names;
 mod observe;
+mod own_address;
 pub mod plan;
 mod preflight;
 pub mod reconcile;
@@ -23,6 +24,7 @@ pub mod state;
 mod status;
 mod sweep;
 pub mod tables;
+mod takeover;
 mod traffic;
 mod vips;
 mod writer;
@@ -116,8 +118,13 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
     let store = Store::open(&options.state_dir)?;
     let _lock = lock::take(&options.state_dir)?;
     let socket = Bound::new(&options.socket, options.socket_group.as_deref())?;
-    let stored = initial(&store, &options)?;
+    let initial = initial(&store, &options)?;
+    let bpffs = options.bpffs.clone();
     let mut datapath = Datapath::open(&OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log })?;
+    let stored = match initial {
+        Some(stored) => stored,
+        None => takeover::nothing_stored(&datapath.snapshot()?, &options.state_dir, &bpffs)?,
+    };
     if let Some(log) = datapath.take_log() {
         tokio::spawn(follow_log(log));
     }
@@ -138,16 +145,16 @@ async fn follow_log(mut log: DebugLog) {
     }
 }
 
-/// What is stored; when nothing ever was, the configuration file, which is stored at once.
-fn initial(store: &Store, options: &Options) -> anyhow::Result<Stored> {
+/// What is stored; when nothing ever was, the configuration file, which is stored at once. `None` without either.
+fn initial(store: &Store, options: &Options) -> anyhow::Result<Option<Stored>> {
     if let Some(stored) = store.load()? {
-        return Ok(stored);
+        return Ok(Some(stored));
     }
-    let Some(path) = &options.config else { return Ok(Stored::default()) };
+    let Some(path) = &options.config else { return Ok(None) };
     let stored = Stored { config: read_file(path)?, ..Stored::default() };
     store.save(&stored)?;
     tracing::info!(file = %path.display(), "imported the configuration into an empty store");
-    Ok(stored)
+    Ok(Some(stored))
 }
 
 fn read_file(path: &std::path::Path) -> anyhow::Result<crate::config::model::Config> {

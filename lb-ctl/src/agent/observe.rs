@@ -6,12 +6,13 @@ use crate::neighbour::{Link, Neighbours, Network, NetworkError, Route, RouteErro
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// The addresses of all servers.
+/// The addresses to look up: those of all servers, and the first of each prefix of tunnel sources.
 pub(super) fn server_addresses(config: &Config) -> BTreeSet<IpAddr> {
-    config.pools.iter().flat_map(|pool| &pool.servers).map(|server| server.address.ip).collect()
+    let servers = config.pools.iter().flat_map(|pool| &pool.servers).map(|server| server.address.ip);
+    servers.chain(config.tunnel_sources.iter().map(|prefix| prefix.first())).collect()
 }
 
-/// The host's network, with the way to each of `addresses`.
+/// The host's network, with the way to each of `addresses`; `generic` as in [`Observed`].
 ///
 /// The kernel is asked to find the MAC addresses that it does not know, and to keep fresh those that are not in `kept`.
 ///
@@ -22,13 +23,14 @@ pub(super) async fn observe(
     network: &Network,
     addresses: &BTreeSet<IpAddr>,
     kept: &BTreeSet<(u32, IpAddr)>,
+    generic: bool,
 ) -> Result<Observed, NetworkError> {
     let links = network.links().await?;
     let neighbours = network.neighbours().await?;
     let mut ways = BTreeMap::new();
     for address in addresses {
         let way = network.route(*address).await.map(|route| way(*address, &route, &links, &neighbours));
-        if let Ok(Way { mac, ifindex, gateway, .. }) = &way {
+        if let Ok(Way { mac, fixed: false, ifindex, gateway, .. }) = &way {
             let neighbour = (*ifindex, gateway.unwrap_or(*address));
             if mac.is_none() || !kept.contains(&neighbour) {
                 resolve(network, &links, neighbour).await;
@@ -36,15 +38,17 @@ pub(super) async fn observe(
         }
         ways.insert(*address, way);
     }
-    Ok(Observed { links, addresses: network.addresses().await?, ways })
+    Ok(Observed { links, addresses: network.addresses().await?, ways, generic })
 }
 
 fn way(address: IpAddr, route: &Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
     let limit = links.get(&route.ifindex).map_or(u16::MAX, |link| link.mtu);
+    let neighbour = neighbours.get(&(route.ifindex, route.gateway.unwrap_or(address)));
     Way {
         ifindex: route.ifindex,
         gateway: route.gateway,
-        mac: neighbours.get(&(route.ifindex, route.gateway.unwrap_or(address))).copied(),
+        mac: neighbour.map(|neighbour| neighbour.mac),
+        fixed: neighbour.is_some_and(|neighbour| neighbour.fixed),
         source: route.source,
         mtu: route.mtu.map_or(limit, |mtu| mtu.min(limit)),
     }
@@ -59,8 +63,18 @@ async fn resolve(network: &Network, links: &BTreeMap<u32, Link>, (ifindex, addre
 
 /// The neighbours (interface and address) that are kept fresh for `observed`.
 pub(super) fn kept_neighbours(observed: &Observed) -> BTreeSet<(u32, IpAddr)> {
-    let known = |(address, way): (&IpAddr, &Result<Way, RouteError>)| {
-        way.as_ref().ok().map(|way| (way.ifindex, way.gateway.unwrap_or(*address)))
+    neighbours(observed, false)
+}
+
+/// Those that are left alone, because they are set for good.
+pub(super) fn fixed_neighbours(observed: &Observed) -> BTreeSet<(u32, IpAddr)> {
+    neighbours(observed, true)
+}
+
+fn neighbours(observed: &Observed, fixed: bool) -> BTreeSet<(u32, IpAddr)> {
+    let of_way = |(address, way): (&IpAddr, &Result<Way, RouteError>)| {
+        let way = way.as_ref().ok().filter(|way| way.fixed == fixed)?;
+        Some((way.ifindex, way.gateway.unwrap_or(*address)))
     };
-    observed.ways.iter().filter_map(known).collect()
+    observed.ways.iter().filter_map(of_way).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::state::{Observed, Way};
 use crate::api::Failure;
-use crate::config::model::{Config, Method, Pool, Server};
+use crate::config::model::{Config, Method, Pool, Prefix, Server};
 use crate::neighbour::RouteError;
 use std::net::IpAddr;
 
@@ -14,6 +14,9 @@ use std::net::IpAddr;
 pub(super) fn check(old: &Config, new: &Config, observed: &Observed) -> Result<(), Failure> {
     for interface in new.interfaces.iter().filter(|interface| !old.interfaces.contains(interface)) {
         check_interface(&interface.name, observed)?;
+    }
+    for prefix in new.tunnel_sources.iter().filter(|prefix| !old.tunnel_sources.contains(prefix)) {
+        check_tunnel_source(*prefix, observed)?;
     }
     for pool in &new.pools {
         for server in pool.servers.iter().filter(|server| !was_there(old, pool, server)) {
@@ -34,13 +37,24 @@ fn was_there(old: &Config, pool: &Pool, server: &Server) -> bool {
 
 fn check_interface(name: &str, observed: &Observed) -> Result<(), Failure> {
     let Some((_, link)) = observed.link(name) else {
-        return Err(Failure::failed(format!("cannot attach to {name}: no such interface"))
-            .with_hint("`ip link` lists the interfaces"));
+        return Err(Failure::failed(format!("cannot attach to {name}: there is no such interface"))
+            .with_hint("`ip -brief link` lists the interfaces"));
     };
     if link.mac.is_none() {
         return Err(Failure::failed(format!("cannot attach to {name}: it is not an Ethernet interface")));
     }
     Ok(())
+}
+
+/// The problem of a prefix of tunnel sources, if it has one: ICMP errors to a source must end at the director.
+pub(super) fn check_tunnel_source(prefix: Prefix, observed: &Observed) -> Result<(), Failure> {
+    if matches!(observed.ways.get(&prefix.first()), Some(Err(RouteError::Local(_)))) {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("cannot use tunnel-source {prefix}: {} is not local here", prefix.first()))
+        .with_hint(format!(
+            "`ip route add local {prefix} dev lo` makes it so; routers must lead it to the director"
+        )))
 }
 
 /// The problem of one server on this host, if it has one.
@@ -66,7 +80,7 @@ pub(super) fn check_server(
     match server.method {
         Method::Dr => check_dr(way).map_err(refuse).map_err(|failure| failure.with_hint(DR_HINT)),
         Method::Nat => check_nat(config, &link.name).map_err(|(reason, hint)| refuse(reason).with_hint(hint)),
-        Method::Ipip if way.source.is_none() => {
+        Method::Ipip if way.source.is_none() && config.tunnel_source(address).is_none() => {
             Err(refuse(format!("{device} has no address of its family as source of the tunnel")))
         }
         Method::Ipip => Ok(()),
@@ -111,7 +125,14 @@ mod tests {
         let link = |name: &str, mac| Link { name: name.into(), mac, mtu: 1500, running: true };
         let way = |ifindex, gateway: Option<&str>, source: Option<&str>| {
             let ip = |text: &str| text.parse().unwrap();
-            Ok(Way { ifindex, gateway: gateway.map(ip), mac: None, source: source.map(ip), mtu: 1500 })
+            Ok(Way {
+                ifindex,
+                gateway: gateway.map(ip),
+                mac: None,
+                fixed: false,
+                source: source.map(ip),
+                mtu: 1500,
+            })
         };
         let at = |text: &str| text.parse::<IpAddr>().unwrap();
         Observed {
@@ -128,6 +149,7 @@ mod tests {
                 (at("10.9.0.1"), Err(RouteError::NoRoute(at("10.9.0.1")))),
             ]
             .into(),
+            generic: false,
         }
     }
 
@@ -172,6 +194,33 @@ mod tests {
     }
 
     #[test]
+    fn a_tunnel_source_must_be_local() {
+        let rows = [
+            ("10.0.0.1/32", None),
+            ("10.9.0.1/32", Some("cannot use tunnel-source 10.9.0.1/32: 10.9.0.1 is not local here")),
+            ("10.0.0.12/32", Some("cannot use tunnel-source 10.0.0.12/32: 10.0.0.12 is not local here")),
+        ];
+        for (prefix, want) in rows {
+            let new = Config { tunnel_sources: vec![prefix.parse().unwrap()], ..Config::default() };
+            let verdict = check(&Config::default(), &new, &host());
+            assert_eq!(verdict.as_ref().err().map(|failure| failure.message.as_str()), want);
+            assert_eq!(check(&new, &new, &host()), Ok(()), "what was there blocks nothing");
+            if let Err(failure) = verdict {
+                let hint = failure.hint.unwrap_or_default();
+                assert!(hint.contains(&format!("`ip route add local {prefix} dev lo`")), "{hint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tunnel_source_stands_for_the_address_that_the_device_lacks() {
+        let lacks = config(&["eth0"], "10.4.0.16", Method::Ipip);
+        let has = Config { tunnel_sources: vec!["10.0.0.1/32".parse().unwrap()], ..lacks.clone() };
+        assert!(check(&Config::default(), &lacks, &host()).is_err());
+        assert_eq!(check(&Config::default(), &has, &host()), Ok(()));
+    }
+
+    #[test]
     fn an_old_fault_blocks_no_change() {
         let old = config(&["eth0"], "10.9.0.1", Method::Dr);
         let new = Config { services: Vec::new(), ..old.clone() };
@@ -182,6 +231,6 @@ mod tests {
     fn an_interface_that_is_not_there_is_named() {
         let failure =
             check(&Config::default(), &config(&["eth7"], "10.0.0.12", Method::Dr), &host()).unwrap_err();
-        assert_eq!(failure.message, "cannot attach to eth7: no such interface");
+        assert_eq!(failure.message, "cannot attach to eth7: there is no such interface");
     }
 }

@@ -23,6 +23,8 @@ pub struct Observed {
     pub addresses: Vec<LocalAddress>,
     /// The way to each server address.
     pub ways: BTreeMap<IpAddr, Result<Way, RouteError>>,
+    /// Whether an interface has the program in generic mode, behind GRO: what it sees there may be several packets in one.
+    pub generic: bool,
 }
 
 /// The way to a server.
@@ -34,6 +36,8 @@ pub struct Way {
     pub gateway: Option<IpAddr>,
     /// The MAC address of that router or of the server, once it is known.
     pub mac: Option<Mac>,
+    /// Whether that MAC address was set for good: the kernel is not asked to keep it fresh.
+    pub fixed: bool,
     /// The director's own address on this way: the source of a tunnel.
     pub source: Option<IpAddr>,
     /// Largest IP packet.

@@ -6,10 +6,10 @@ use super::writer::Writer;
 use crate::api::{
     AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning,
 };
-use crate::config::model::{Interface, Method, Mode};
+use crate::config::model::{Interface, Mode};
 use crate::datapath::tables::Kernel;
 use crate::datapath::{AttachMode, Attached};
-use lb_common::maps::{MAX_HALF_OPEN, MAX_SERVERS, MAX_SERVICES, MAX_SLOTS};
+use lb_common::maps::{MAX_CONNECTIONS, MAX_HALF_OPEN, MAX_SERVERS, MAX_SERVICES, MAX_SLOTS};
 use lb_common::server::ServerState;
 
 impl Writer {
@@ -18,13 +18,14 @@ impl Writer {
         let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
         let attachments = self.datapath.attachments().map_err(|error| failure(&error))?;
         let servers = || self.names.tables().services.iter().flat_map(|service| &service.servers);
-        let up = servers().filter(|server| server.effective_weight() > 0 && server.next_hop.is_some());
+        let up = servers().filter(|server| server.effective_weight() > 0);
         Ok(Status {
             agent: Some(AgentInfo {
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 since: self.since,
             }),
+            silent_agent: None,
             interfaces: self.interfaces(&attachments),
             services: count(self.stored.config.services.len()),
             servers: count(servers().count()),
@@ -83,7 +84,7 @@ impl Writer {
             limit: u64::from(limit),
         };
         vec![
-            row("connections", report.total, report.limit),
+            row("connections", report.total, MAX_CONNECTIONS),
             row("half-open", report.half_open, MAX_HALF_OPEN),
             row("services", count(kernel.services.len()), MAX_SERVICES - 1),
             row("servers", count(living.count()), MAX_SERVERS - 1),
@@ -103,6 +104,9 @@ impl Writer {
                 hint: Some(format!("`lb-ctl attach {name}` records it, `lb-ctl detach {name}` takes it off")),
             });
         }
+        let sources = self.stored.config.tunnel_sources.iter();
+        let lost = sources.filter_map(|prefix| preflight::check_tunnel_source(*prefix, &self.observed).err());
+        warnings.extend(lost.map(|failure| warning(&failure)));
         warnings.extend(self.server_warnings());
         warnings.extend(self.file_warning());
         warnings
@@ -127,13 +131,6 @@ impl Writer {
                 });
             }
         }
-        if servers().any(|(_, server)| server.method == Method::Ipip) && !forwards() {
-            warnings.push(Warning {
-                message: "the host does not forward IPv4: packets too big for a tunnel cannot be fragmented"
-                    .to_owned(),
-                hint: Some("`sysctl net.ipv4.ip_forward=1`".to_owned()),
-            });
-        }
         warnings
     }
 
@@ -148,10 +145,6 @@ impl Writer {
         };
         Some(Warning { message, hint: Some(hint.to_owned()) })
     }
-}
-
-fn forwards() -> bool {
-    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() != "0")
 }
 
 fn warning(failure: &Failure) -> Warning {

@@ -77,11 +77,13 @@ pub struct Server {
     pub mtu: u16,
     /// ipip: source of the outer header.
     pub source: Address,
+    /// ipip: how many low bits of `source` differ from flow to flow.
+    pub source_bits: u8,
 }
 
 impl Server {
-    /// Its weight for new connections: 0 while it takes none.
+    /// Its weight for new connections: 0 while it takes none, or could not be reached.
     pub const fn effective_weight(&self) -> u32 {
-        if matches!(self.state, ServerState::Up) { self.weight } else { 0 }
+        if matches!(self.state, ServerState::Up) && self.next_hop.is_some() { self.weight } else { 0 }
     }
 }

@@ -3,11 +3,13 @@
 use super::Asked;
 use super::ids::Quarantine;
 use super::names::Names;
-use super::observe::{kept_neighbours, observe, server_addresses};
+use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresses};
 use super::samples::Sampling;
 use super::state::Observed;
 use super::sweep::Sweeper;
 use crate::api::{Failure, Reply, Request};
+use crate::config::change::replacement;
+use crate::config::diff::diff;
 use crate::datapath::{self, Datapath};
 use crate::neighbour::{Changes, Network};
 use crate::store::{Store, Stored};
@@ -168,7 +170,8 @@ impl Writer {
             Request::Connections(filter) => self.connections(&filter).map(Reply::Connections),
             Request::Config => Ok(Reply::Config(self.stored.config.clone())),
             Request::Diff(Some(config)) => {
-                Ok(Reply::Diff(crate::config::diff::diff(&self.stored.config, &config)))
+                let after = replacement(&self.stored.config, &config);
+                Ok(Reply::Diff(diff(&self.stored.config, &after)))
             }
             Request::Diff(None) => self.kernel_differences().map(Reply::Diff),
             Request::Samples(_) => Err(Failure::failed("samples are collected elsewhere")),
@@ -195,7 +198,7 @@ impl Writer {
     /// Looks at the network and follows what changed.
     async fn follow_network(&mut self) {
         let addresses = server_addresses(&self.stored.config);
-        let observed = match observe(&self.network, &addresses, &self.kept).await {
+        let observed = match observe(&self.network, &addresses, &self.kept, self.has_generic()).await {
             Ok(observed) => observed,
             Err(error) => return tracing::warn!(%error, "could not look at the network"),
         };
@@ -220,7 +223,8 @@ impl Writer {
     /// Makes `observed` what is known, and lets go of neighbours that no server needs any more.
     pub(super) async fn observe_as(&mut self, observed: Observed) {
         let kept = kept_neighbours(&observed);
-        self.release(self.kept.difference(&kept)).await;
+        let fixed = fixed_neighbours(&observed);
+        self.release(self.kept.difference(&kept).filter(|neighbour| !fixed.contains(*neighbour))).await;
         self.kept = kept;
         self.observed = observed;
     }
@@ -239,7 +243,8 @@ impl Writer {
         let deadline = Instant::now() + RESOLVE;
         loop {
             self.changes.mark_unchanged();
-            let observed = observe(&self.network, addresses, &self.kept).await.map_err(failed)?;
+            let observed = observe(&self.network, addresses, &self.kept, self.has_generic()).await;
+            let observed = observed.map_err(failed)?;
             let left = deadline.saturating_duration_since(Instant::now());
             let news = |address: &&IpAddr| !self.observed.ways.contains_key(address);
             let missing = |address: &IpAddr| observed.way(*address).is_some_and(|way| way.mac.is_none());

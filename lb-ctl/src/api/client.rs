@@ -10,15 +10,20 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
+use nix::unistd::{Gid, Group};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 
-/// A little longer than the agent's own limit, so that its answer comes first.
-const TIMEOUT: Duration = Duration::from_secs(65);
+/// What the agent only has to look up comes in milliseconds.
+const READ: Duration = Duration::from_secs(3);
+/// A change may wait for neighbours, a grace period and the verifier.
+const CHANGE: Duration = Duration::from_secs(20);
 
 /// Speaks to the agent.
 #[derive(Clone, Debug)]
@@ -44,11 +49,19 @@ impl Client {
     pub async fn is_agent_there(&self) -> Result<bool, Failure> {
         match UnixStream::connect(&self.socket).await {
             Ok(_) => Ok(true),
+            // Somebody has the socket and takes nothing from its queue.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
                 Ok(false)
             }
             Err(error) => Err(self.unreachable(&error)),
         }
+    }
+
+    /// The process that made the socket; `None` if it takes no connection or the kernel does not tell.
+    pub async fn agent_pid(&self) -> Option<u32> {
+        let stream = UnixStream::connect(&self.socket).await.ok()?;
+        u32::try_from(stream.peer_cred().ok()?.pid()?).ok()
     }
 
     /// Changes the configuration.
@@ -174,8 +187,9 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|error| self.broken(&error))?;
-        let answer = tokio::time::timeout(TIMEOUT, self.exchange(request)).await;
-        let (is_success, body) = answer.map_err(|_| self.too_late())??;
+        let limit = if *request.method() == Method::GET { READ } else { CHANGE };
+        let answer = tokio::time::timeout(limit, self.exchange(request)).await;
+        let (is_success, body) = answer.map_err(|_| self.too_late(limit))??;
         if is_success {
             return serde_json::from_slice(&body).map_err(|error| self.broken(&error));
         }
@@ -197,12 +211,16 @@ impl Client {
 
     fn unreachable(&self, error: &io::Error) -> Failure {
         let path = self.socket.display();
-        let starts = "`lb-ctl attach eth0` starts one";
+        let starts = "`lb-ctl attach INTERFACE` starts one";
         let known = [
             (ErrorKind::NotFound, "no such file", starts),
             (ErrorKind::ConnectionRefused, "nobody answers", starts),
-            (ErrorKind::PermissionDenied, "permission denied", "root and the group of the socket may use it"),
+            (ErrorKind::WouldBlock, "its queue is full, it takes no more connections", HUNG),
         ];
+        if error.kind() == ErrorKind::PermissionDenied {
+            let message = format!("cannot reach the agent at {path}: permission denied");
+            return Failure::failed(message).with_hint(who_may(&self.socket));
+        }
         let known = known.into_iter().find(|(kind, ..)| *kind == error.kind());
         let (fact, hint) = match known {
             Some((_, fact, hint)) => (fact.to_owned(), hint),
@@ -219,7 +237,21 @@ impl Client {
         ))
     }
 
-    fn too_late(&self) -> Failure {
-        Failure::failed(format!("no answer from the agent at {} within {TIMEOUT:?}", self.socket.display()))
+    fn too_late(&self, limit: Duration) -> Failure {
+        let path = self.socket.display();
+        let failure = Failure::failed(format!("the agent at {path} gave no answer within {limit:?}"));
+        failure.with_hint(HUNG)
+    }
+}
+
+const HUNG: &str = "forwarding goes on; `lb-ctl status` names its process, what was asked may still be done";
+
+/// Who may use the socket at `path`, as far as this user can see.
+fn who_may(path: &Path) -> String {
+    let usual = || "root and the group of the socket may use it".to_owned();
+    let Ok(file) = fs::metadata(path) else { return usual() };
+    match Group::from_gid(Gid::from_raw(file.gid())) {
+        Ok(Some(group)) => format!("root and the members of group {} may use it", group.name),
+        Ok(None) | Err(_) => usual(),
     }
 }

@@ -25,6 +25,9 @@ pub struct Changed {
 pub struct Status {
     /// The agent; `None` when nobody supervises the programs.
     pub agent: Option<AgentInfo>,
+    /// The process id of an agent that is there and does not answer; what follows was then read without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_agent: Option<u32>,
     /// Interfaces, configured or attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// Number of services.
@@ -131,7 +134,6 @@ pub struct ServiceInfo {
     /// The scheduler.
     pub scheduler: Scheduler,
     /// What a client gets that cannot be served.
-    #[serde(rename = "on-failure")]
     pub on_failure: OnFailure,
     /// The pools, in order.
     pub pools: Vec<String>,

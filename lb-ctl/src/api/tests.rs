@@ -169,7 +169,7 @@ async fn an_agent_that_is_not_there_is_told_from_one_that_is() {
     assert_eq!(client.is_agent_there().await, Ok(false));
     let failure = client.status().await.unwrap_err();
     assert_eq!(failure.message, format!("cannot reach the agent at {}: no such file", path.display()));
-    assert_eq!(failure.hint.as_deref(), Some("`lb-ctl attach eth0` starts one"));
+    assert_eq!(failure.hint.as_deref(), Some("`lb-ctl attach INTERFACE` starts one"));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert_eq!(client.is_agent_there().await, Ok(false));
     let failure = client.status().await.unwrap_err();

@@ -10,6 +10,8 @@ use crate::render;
 use anyhow::{Context, Result};
 use clap::Args;
 use nix::sys::signal::{Signal, raise};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use tokio::time::interval;
@@ -37,7 +39,7 @@ pub struct Arguments {
 pub fn run(global: &Global, Arguments { name, mode, foreground, tuning }: Arguments) -> Result<()> {
     let interface = Interface { name, mode };
     if foreground {
-        run_here(global, tuning, interface)
+        run_here(global, &tuning, interface)
     } else {
         wait(start_and_attach(global, &tuning, interface))
     }
@@ -49,35 +51,66 @@ async fn start_and_attach(global: &Global, tuning: &Tuning, interface: Interface
         return attach(global, interface).await;
     }
     preflight::check(&interface.name, &global.bpffs)?;
-    let mut started = start::start(global, tuning, &client).await?;
+    let name = interface.name.clone();
+    let fresh = Fresh::before(&global.bpffs);
+    let Some(mut started) = start::start(global, tuning, &client).await? else {
+        return attach(global, interface).await;
+    };
+    let before = client.status().await?.interfaces.len();
     let attached = attach(global, interface).await;
     if attached.is_err() {
+        // Another command may have found this agent and use it.
+        if client.status().await.is_ok_and(|status| status.interfaces.len() > before) {
+            return attached;
+        }
         started.stop().await?;
+        fresh.remove()?;
     } else if !global.json {
-        render::text(&render::change::started(started.pid, &started.log))?;
+        render::text(&render::change::started(started.pid, &started.log, &name))?;
     }
     attached
+}
+
+/// What was not pinned before an agent was started, and goes with it when it was started in vain.
+struct Fresh(Vec<PathBuf>);
+
+impl Fresh {
+    fn before(bpffs: &Path) -> Self {
+        let places = [bpffs.join("maps"), bpffs.join("links"), bpffs.to_owned()];
+        Self(places.into_iter().filter(|place| !place.exists()).collect())
+    }
+
+    fn remove(self) -> Result<()> {
+        for place in self.0.iter().filter(|place| place.exists()) {
+            fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))?;
+        }
+        Ok(())
+    }
 }
 
 async fn attach(global: &Global, interface: Interface) -> Result<()> {
     super::change(global, Change::Attach(interface)).await
 }
 
-fn run_here(global: &Global, tuning: Tuning, interface: Interface) -> Result<()> {
+fn run_here(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()> {
     let client = client(global);
     if wait(async { Ok(client.is_agent_there().await?) })? {
         let message = format!("cannot start an agent: another one answers at {}", client.socket().display());
         return Err(Failure::failed(message).with_hint("leave out --foreground to use that one").into());
     }
     preflight::check(&interface.name, &global.bpffs)?;
-    log_to_stderr()?;
+    log_to_stderr(tuning.debug_log)?;
+    let fresh = Fresh::before(&global.bpffs);
     let attaching = {
         let global = global.clone();
         thread::spawn(move || attach_to_own(&global, interface))
     };
     let ended = agent::run(options(global, tuning, None));
     match attaching.is_finished().then(|| attaching.join()) {
-        Some(Ok(Err(error))) => Err(error),
+        Some(Ok(Err(error))) => {
+            fresh.remove()?;
+            Err(error)
+        }
         Some(Err(_)) => Err(Failure::failed("attaching broke").into()),
         Some(Ok(Ok(()))) | None => ended,
     }
@@ -87,7 +120,7 @@ fn run_here(global: &Global, tuning: Tuning, interface: Interface) -> Result<()>
 fn attach_to_own(global: &Global, interface: Interface) -> Result<()> {
     let attached = wait(async {
         let (client, mut poll) = (client(global), interval(Duration::from_millis(20)));
-        while !client.is_agent_there().await? {
+        while !(client.is_agent_there().await? && client.status().await.is_ok()) {
             poll.tick().await;
         }
         attach(global, interface).await

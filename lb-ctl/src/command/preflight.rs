@@ -1,13 +1,18 @@
 //! What `attach` can know before it starts an agent, so that a hopeless one is never started.
 
 use crate::api::Failure;
+use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use nix::sys::statfs::{FsType, statfs};
+use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::path::Path;
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: FsType = FsType(0xcafe_4a11);
+
+/// Ethernet, in `linux/if_arp.h`.
+const ARPHRD_ETHER: u16 = 1;
 
 /// Capabilities by the bits of linux/capability.h.
 const NET_ADMIN: u64 = 1 << 12;
@@ -23,11 +28,33 @@ pub(super) fn check(interface: &str, bpffs: &Path) -> Result<(), Failure> {
 }
 
 fn check_interface(interface: &str, doing: &str) -> Result<(), Failure> {
-    if if_nametoindex(interface).is_ok() {
-        return Ok(());
+    if if_nametoindex(interface).is_err() {
+        return Err(Failure::failed(format!("{doing}: there is no such interface"))
+            .with_hint("`ip -brief link` lists the interfaces"));
     }
-    Err(Failure::failed(format!("{doing}: there is no such interface"))
-        .with_hint("`ip -brief link` lists them"))
+    // What cannot be told here, the agent finds out by itself.
+    let Ok(addresses) = getifaddrs() else { return Ok(()) };
+    let mut own = addresses.filter(|address| address.interface_name == interface);
+    let kind = own.find_map(|address| Some(address.address?.as_link_addr()?.hatype()));
+    match kind {
+        Some(ARPHRD_ETHER) | None => Ok(()),
+        Some(_) => Err(Failure::failed(format!("{doing}: it is not an Ethernet interface"))
+            .with_hint("`ip -brief link` lists the interfaces")),
+    }
+}
+
+/// What the agent needs before it can say anything better than that permission was denied.
+pub(super) fn check_agent(state_dir: &Path) -> Result<(), Failure> {
+    check_privileges("cannot run the agent")?;
+    let existing = state_dir.ancestors().find(|path| path.exists()).unwrap_or_else(|| Path::new("/"));
+    access(existing, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        Failure::failed(format!(
+            "cannot run the agent: cannot write in {}: {}",
+            existing.display(),
+            error.desc()
+        ))
+        .with_hint("run it as root, or give another directory with --state-dir")
+    })
 }
 
 fn check_privileges(doing: &str) -> Result<(), Failure> {
@@ -87,6 +114,12 @@ mod tests {
     fn an_unknown_interface_is_named() {
         let failure = check_interface("no-such-if0", "cannot attach to no-such-if0").unwrap_err();
         assert_eq!(failure.message, "cannot attach to no-such-if0: there is no such interface");
+    }
+
+    #[test]
+    fn the_loopback_interface_is_no_ethernet() {
+        let failure = check_interface("lo", "cannot attach to lo").unwrap_err();
+        assert_eq!(failure.message, "cannot attach to lo: it is not an Ethernet interface");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Add {
     #[arg(long, value_enum, default_value_t)]
     method: Method,
     /// Share of new connections, 0 to 65535; 0 takes none
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     weight: u16,
     /// Name of the server [default: its address]
     #[arg(long)]
@@ -53,7 +53,7 @@ pub struct Set {
     #[command(flatten)]
     named: Named,
     /// Share of new connections, 0 to 65535; 0 takes none
-    #[arg(long, group = "settings")]
+    #[arg(long, group = "settings", allow_negative_numbers = true)]
     weight: Option<u16>,
     /// How packets reach it
     #[arg(long, value_enum, group = "settings")]
@@ -106,6 +106,8 @@ fn add(Add { pool, address: text, method, weight, name }: Add) -> Result<Change>
 }
 
 async fn list(global: &Global, pool: Option<&str>) -> Result<()> {
-    let servers = client(global).servers(pool).await?;
-    render::show(global.json, &servers, |servers| render::list::servers(servers))
+    let client = client(global);
+    let servers = client.servers(pool).await?;
+    let warning = super::list::unattached(global, &client).await?;
+    render::show(global.json, &servers, |servers| render::list::servers(servers) + &warning)
 }

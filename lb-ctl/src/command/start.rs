@@ -1,6 +1,7 @@
 //! Starting an agent that goes on when the command ends.
 
-use super::agent::Tuning;
+use super::agent::{DETACHED, Tuning};
+use crate::agent::lock;
 use crate::api::Failure;
 use crate::api::client::Client;
 use crate::cli::Global;
@@ -30,11 +31,12 @@ pub(super) struct Started {
     pub(super) log: PathBuf,
 }
 
-/// Starts an agent and waits until it answers.
+/// Starts an agent and waits until it answers; `None` if another command was faster and its agent answers.
 ///
 /// # Errors
 /// It ends before it answers, or does not answer in time; then no process is left.
-pub(super) async fn start(global: &Global, tuning: &Tuning, client: &Client) -> Result<Started> {
+pub(super) async fn start(global: &Global, tuning: &Tuning, client: &Client) -> Result<Option<Started>> {
+    let deadline = Instant::now() + START;
     let log = global.state_dir.join("agent.log");
     let made = DirBuilder::new().recursive(true).mode(0o750).create(&global.state_dir);
     made.with_context(|| format!("cannot make {}", global.state_dir.display()))?;
@@ -43,23 +45,37 @@ pub(super) async fn start(global: &Global, tuning: &Tuning, client: &Client) -> 
     let logged_before = file.metadata().with_context(|| format!("cannot look at {}", log.display()))?.len();
     let program = std::env::current_exe().context("cannot find the running executable")?;
     let mut command = Command::new(program);
-    command.args(arguments(global, tuning)).current_dir("/");
+    command.args(arguments(global, tuning)).env(DETACHED, "1").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     let child = command.spawn().context("cannot start the agent")?;
     let pid = child.id().context("the agent ended at once")?;
     let mut started = Started { child, pid, log };
     match started.answers(client).await {
-        Ok(()) => Ok(started),
+        Ok(()) => Ok(Some(started)),
         Err(error) => {
             started.stop().await?;
+            if lock::is_taken(&global.state_dir) && another_answers(client, deadline).await {
+                return Ok(None);
+            }
             let said = last_error(&started.log, logged_before);
             Err(said.map_or(error, Into::into))
         }
     }
 }
 
+async fn another_answers(client: &Client, deadline: Instant) -> bool {
+    let mut poll = interval(POLL);
+    while Instant::now() < deadline {
+        poll.tick().await;
+        if client.status().await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
 fn arguments(global: &Global, tuning: &Tuning) -> Vec<std::ffi::OsString> {
-    let mut arguments = vec!["agent".into(), "--detached".into()];
+    let mut arguments = vec!["agent".into()];
     for (option, path) in
         [("--socket", &global.socket), ("--bpffs", &global.bpffs), ("--state-dir", &global.state_dir)]
     {
@@ -67,7 +83,7 @@ fn arguments(global: &Global, tuning: &Tuning) -> Vec<std::ffi::OsString> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         arguments.extend([option.into(), path.into_os_string()]);
     }
-    if let Some(group) = &tuning.socket_group {
+    if let Some(group) = tuning.socket_group() {
         arguments.extend(["--socket-group".into(), group.into()]);
     }
     if tuning.debug_log {

@@ -20,6 +20,15 @@ pub fn apply(config: &Config, intent: &Intent, change: &Change) -> Result<(Confi
     Ok((next.config, next.intent))
 }
 
+/// What `current` becomes when `file` is applied. A file without interfaces says nothing about them.
+pub fn replacement(current: &Config, file: &Config) -> Config {
+    let mut next = file.clone();
+    if next.interfaces.is_empty() {
+        next.interfaces.clone_from(&current.interfaces);
+    }
+    next
+}
+
 struct Draft {
     config: Config,
     intent: Intent,
@@ -68,7 +77,13 @@ impl Draft {
 
     fn service_add(&mut self, service: &Service) -> Result<(), ConfigError> {
         if let Some(known) = self.config.service(&service.name) {
-            return already("service", &service.name, known == service, &known.endpoint().to_string());
+            let hint = changes_service(known, service);
+            return already(
+                ("service", &service.name),
+                known == service,
+                &known.endpoint().to_string(),
+                hint,
+            );
         }
         if self.config.pool(&service.name).is_none() && service.pools.contains(&service.name) {
             self.pool_add(&service.name);
@@ -100,7 +115,8 @@ impl Draft {
         let pool = self.pool(pool)?;
         if let Some(known) = pool.servers.iter().find(|known| known.name == server.name) {
             let is = format!("{} {} weight {}", known.address, known.method, known.weight);
-            return already("server", &server.name, known == server, &is);
+            let hint = changes_server(&pool.name, known, server);
+            return already(("server", &server.name), known == server, &is, hint);
         }
         pool.servers.push(server.clone());
         Ok(())
@@ -151,7 +167,7 @@ impl Draft {
             let message = "the new configuration has no services";
             return Err(ConfigError::conflict(message).hint("`--allow-empty` if that is meant"));
         }
-        self.config = config.clone();
+        self.config = replacement(&self.config, config);
         Ok(())
     }
 
@@ -201,13 +217,35 @@ fn find_server(servers: &[Server], name: &str) -> Option<usize> {
     })
 }
 
-fn already(what: &str, name: &str, same: bool, is: &str) -> Result<(), ConfigError> {
+fn already((what, name): (&str, &str), same: bool, is: &str, hint: String) -> Result<(), ConfigError> {
     if same {
         return Ok(());
     }
     let message = format!("{what} {name} exists already, with other settings: {is}");
-    Err(ConfigError::conflict(message)
-        .hint(format!("`lb-ctl {what} set` changes it, `lb-ctl list` shows it")))
+    Err(ConfigError::conflict(message).hint(hint))
+}
+
+/// What really makes the known service the one that was to be added: its VIP and protocol are never changed.
+fn changes_service(known: &Service, wanted: &Service) -> String {
+    let name = &known.name;
+    if (known.vip, known.protocol) != (wanted.vip, wanted.protocol) {
+        return format!("use another name, or `lb-ctl service remove {name}` first: VIP and protocol stay");
+    }
+    if known.pools != wanted.pools {
+        return format!("`lb-ctl pool set {name} {}` changes its pools", wanted.pools.join(" "));
+    }
+    format!("`lb-ctl service set {name}` changes its port, scheduler and on-failure")
+}
+
+/// The same for a server, whose address is never changed.
+fn changes_server(pool: &str, known: &Server, wanted: &Server) -> String {
+    let name = &known.name;
+    if known.address != wanted.address {
+        return format!(
+            "use another --name, or `lb-ctl server remove {pool} {name}` first: the address stays"
+        );
+    }
+    format!("`lb-ctl server set {pool} {name}` changes its weight and method")
 }
 
 fn no_service(config: &Config, name: &str) -> ConfigError {
@@ -222,10 +260,14 @@ pub(super) fn no_pool(config: &Config, name: &str) -> ConfigError {
 /// That `name` does not exist, with the name that was probably meant.
 fn unknown(what: &str, name: &str, near: Option<&str>) -> ConfigError {
     let error = ConfigError::not_found(format!("there is no {what} {name}"));
-    match near {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None => error,
+    if let Some(near) = near {
+        return error.hint(format!("did you mean {near}?"));
     }
+    let list = match what.split(' ').next().unwrap_or_default() {
+        "attached" => "status".to_owned(),
+        noun => format!("{noun} list"),
+    };
+    error.hint(format!("`lb-ctl {list}` names what there is"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::fmt::Display;
 pub struct Difference {
     /// Added, changed or removed.
     pub change: Kind,
-    /// What it is: `service`, `server`, `pool`, `vip`, `interface`.
+    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`.
     pub object: String,
     /// Its name; a server's is `POOL/SERVER`.
     pub name: String,
@@ -44,7 +44,7 @@ impl Kind {
 /// Settings of one object, in the order in which they are told.
 type Settings = Vec<(&'static str, String)>;
 
-/// What has to change in `old` to make it `new`: services first, then pools, servers, VIPs and interfaces.
+/// What has to change in `old` to make it `new`: services first, then pools, servers, VIPs, interfaces and tunnel sources.
 pub fn diff(old: &Config, new: &Config) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut compare = |object: &str, old: Vec<(String, Settings)>, new: Vec<(String, Settings)>| {
@@ -55,6 +55,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Difference> {
     compare("server", servers(old), servers(new));
     compare("vip", vips(old), vips(new));
     compare("interface", interfaces(old), interfaces(new));
+    compare("tunnel-source", tunnel_sources(old), tunnel_sources(new));
     differences
 }
 
@@ -147,6 +148,10 @@ fn vips(config: &Config) -> Vec<(String, Settings)> {
 
 fn interfaces(config: &Config) -> Vec<(String, Settings)> {
     config.interfaces.iter().map(|port| (port.name.clone(), vec![("mode", port.mode.to_string())])).collect()
+}
+
+fn tunnel_sources(config: &Config) -> Vec<(String, Settings)> {
+    config.tunnel_sources.iter().map(|prefix| (prefix.to_string(), Vec::new())).collect()
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {

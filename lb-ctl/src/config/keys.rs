@@ -12,12 +12,13 @@ struct Keys {
     later: &'static [&'static str],
 }
 
-const TOP: Keys = Keys { known: &["interface", "vip", "service", "pool"], later: &["limits", "alert"] };
+const TOP: Keys =
+    Keys { known: &["tunnel-source", "interface", "vip", "service", "pool"], later: &["limits", "alert"] };
 const INTERFACE: Keys = Keys { known: &["name", "mode"], later: &[] };
 const VIP: Keys = Keys { known: &["address", "announce"], later: &["echo"] };
 const SERVICE: Keys = Keys {
     known: &["name", "vip", "port", "protocol", "scheduler", "on-failure", "pools"],
-    later: &["affinity", "check", "track", "on-drain", "on-down", "tunnel-source"],
+    later: &["affinity", "check", "track", "on-drain", "on-down"],
 };
 const POOL: Keys = Keys { known: &["name", "server"], later: &["check"] };
 const SERVER: Keys = Keys { known: &["name", "address", "method", "weight"], later: &["check"] };

@@ -9,6 +9,7 @@ pub mod model;
 pub mod nearest;
 pub mod parse;
 pub mod ports;
+pub mod prefix;
 pub mod validate;
 
 pub use error::ConfigError;

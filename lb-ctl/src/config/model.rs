@@ -2,6 +2,7 @@
 
 pub use super::address::{Endpoint, ServerAddress, VipAddress};
 pub use super::ports::Ports;
+pub use super::prefix::Prefix;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,6 +12,14 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Outer sources of tunnels, at most one prefix per family; a family without one has the route's source.
+    #[serde(
+        default,
+        rename = "tunnel-source",
+        deserialize_with = "super::prefix::one_or_more",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub tunnel_sources: Vec<Prefix>,
     /// Interfaces that the program is attached to.
     #[serde(default, rename = "interface", skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,
@@ -78,6 +87,7 @@ pub struct Service {
     /// Its name, unique.
     pub name: String,
     /// The address that clients connect to.
+    #[serde(deserialize_with = "vip")]
     pub vip: IpAddr,
     /// Port, list, range or any.
     pub port: Ports,
@@ -156,6 +166,10 @@ pub struct Server {
     pub weight: u16,
 }
 
+fn vip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    VipAddress::deserialize(deserializer).map(|VipAddress(address)| address)
+}
+
 const fn one() -> u16 {
     1
 }
@@ -206,6 +220,11 @@ impl Config {
     /// The services that use this pool, in order.
     pub fn users_of(&self, pool: &str) -> impl Iterator<Item = &Service> {
         self.services.iter().filter(move |service| service.pools.iter().any(|name| name == pool))
+    }
+
+    /// The outer sources of tunnels to `server`, if they are not the route's.
+    pub fn tunnel_source(&self, server: IpAddr) -> Option<Prefix> {
+        self.tunnel_sources.iter().find(|prefix| prefix.first().is_ipv4() == server.is_ipv4()).copied()
     }
 
     /// How this VIP is announced.

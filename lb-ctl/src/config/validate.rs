@@ -1,7 +1,8 @@
 //! Everything that can be judged of a configuration without looking at the machine.
 
 use super::ConfigError;
-use super::model::{Config, Method, Pool, Server, Service};
+use super::address::AddressError;
+use super::model::{Config, Method, Pool, Prefix, Server, Service, VipAddress};
 use lb_common::maps::{MAX_SERVERS, MAX_SERVICE_KEYS, MAX_SERVICES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,6 +18,8 @@ pub const MAX_INTERFACE_NAME: usize = 15;
 /// The first thing that is wrong with it, by name.
 pub fn validate(config: &Config) -> Result<(), ConfigError> {
     interfaces(config)?;
+    tunnel_sources(config)?;
+    config.vips.iter().try_for_each(|entry| vip(entry.address.0).map_err(|error| error.at("vip")))?;
     unique("VIP", config.vips.iter().map(|vip| vip.address.to_string()))?;
     config.services.iter().try_for_each(|service| name("service", &service.name))?;
     unique("service", config.services.iter().map(|service| service.name.clone()))?;
@@ -41,6 +44,16 @@ fn interfaces(config: &Config) -> Result<(), ConfigError> {
         }
     }
     unique("interface", config.interfaces.iter().map(|interface| interface.name.clone()))
+}
+
+fn tunnel_sources(config: &Config) -> Result<(), ConfigError> {
+    let first = |prefix: &&Prefix| config.tunnel_source(prefix.first()).as_ref() == Some(*prefix);
+    let firsts: BTreeSet<_> = config.tunnel_sources.iter().filter(first).collect();
+    if firsts.len() == config.tunnel_sources.len() {
+        return Ok(());
+    }
+    Err(ConfigError::invalid("tunnel-source: more than one prefix of a family")
+        .hint("one for servers with IPv4 addresses, one for those with IPv6"))
 }
 
 fn unique(what: &str, names: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
@@ -87,6 +100,7 @@ fn check_pool(config: &Config, pool: &Pool) -> Result<(), ConfigError> {
 
 fn check_service(config: &Config, service: &Service) -> Result<(), ConfigError> {
     let at = |error: ConfigError| error.at(format!("service {}", service.name));
+    vip(service.vip).map_err(at)?;
     if service.pools.is_empty() {
         return Err(at(ConfigError::invalid("it has no pool")));
     }
@@ -134,13 +148,36 @@ fn port_of(service: &Service, server: &Server) -> Result<(), ConfigError> {
     let Some(port) = server.address.port else { return Ok(()) };
     let single = service.port.single();
     if server.method != Method::Nat && single != Some(port) {
-        let message =
-            format!("a {} server has the port of its service, {}, not {port}", server.method, service.port);
+        let message = format!(
+            "{} server has the port of its service, {}, not {port}",
+            article(server.method),
+            service.port
+        );
         return Err(ConfigError::invalid(message).hint("`nat` can change the port"));
     }
     if single.is_none() {
         let message = format!("its port {port} cannot stand for the ports {} of the service", service.port);
         return Err(ConfigError::invalid(message).hint("leave the port of the server out"));
+    }
+    Ok(())
+}
+
+const fn article(method: Method) -> &'static str {
+    match method {
+        Method::Dr => "a dr",
+        Method::Nat => "a nat",
+        Method::Ipip => "an ipip",
+    }
+}
+
+/// Refuses what can be no VIP wherever it was read: one that several hosts, no host, or each host for itself has.
+fn vip(address: IpAddr) -> Result<(), ConfigError> {
+    let VipAddress(_) = address.to_string().parse().map_err(|error: AddressError| {
+        ConfigError::invalid(error.to_string()).hint("a VIP is a unicast address that clients can reach")
+    })?;
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return Err(ConfigError::invalid(format!("{address} cannot be used: it is a link-local address"))
+            .hint("a VIP is a unicast address that clients can reach"));
     }
     Ok(())
 }
@@ -153,10 +190,9 @@ fn endpoints(services: &[Service]) -> Result<(), ConfigError> {
             if let Some(port) = service.port.shared_with(&other.port) {
                 let port = if port == 0 { "any port".to_owned() } else { format!("port {port}") };
                 let message = format!("services {} and {} both take {port}", other.name, service.name);
-                return Err(ConfigError::conflict(format!(
-                    "{message}/{} of {}",
-                    service.protocol, service.vip
-                )));
+                let message = format!("{message}/{} of {}", service.protocol, service.vip);
+                let hint = "`lb-ctl service list` shows their ports; `lb-ctl service set NAME --port` changes those of one";
+                return Err(ConfigError::conflict(message).hint(hint));
             }
         }
         others.push(service);

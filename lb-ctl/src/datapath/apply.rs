@@ -3,6 +3,7 @@
 use super::error::Result;
 use super::maps::{Device, Maps};
 use super::tables::Write;
+use lb_common::address::Address;
 use lb_common::counters::Settings;
 use lb_common::server::{Interface, NextHop, Server, ServerState};
 use lb_common::service::View;
@@ -18,6 +19,10 @@ mod server_word {
     pub(super) const STATE: usize = offset_of!(Server, state) / 8;
     /// The first of two.
     pub(super) const SOURCE: usize = offset_of!(Server, source) / 8;
+    const _: () = assert!(
+        offset_of!(Server, source_bits) / 8 == STATE,
+        "the varying bits are in the word with the state"
+    );
     const _: () = assert!(offset_of!(Server, mtu) / 8 == STATE, "the path MTU is in the word with the state");
 }
 
@@ -38,10 +43,7 @@ impl Maps {
             Write::ServerMtu(id, mtu) => {
                 self.change_server(*id, server_word::STATE, |server| server.mtu = *mtu)
             }
-            Write::ServerSource(id, source) => {
-                self.change_server(*id, server_word::SOURCE, |server| server.source = *source)?;
-                self.change_server(*id, server_word::SOURCE + 1, |server| server.source = *source)
-            }
+            Write::ServerSource(id, source, bits) => self.write_source(*id, *source, *bits),
             Write::Slots(first, slots) => self.write_slots(*first, slots),
             Write::Slot(index, slot) => self.write_slots(*index, std::slice::from_ref(slot)),
             Write::View(index, view) => self.write_view(*index, *view),
@@ -73,6 +75,14 @@ impl Maps {
 
     fn write_server_state(&self, id: u32, state: ServerState) -> Result<()> {
         self.change_server(id, server_word::STATE, |server| server.state = state as u8)
+    }
+
+    /// No bit varies while the source changes: a flow's own source is never made of an address that is no prefix.
+    fn write_source(&self, id: u32, source: Address, bits: u8) -> Result<()> {
+        self.change_server(id, server_word::STATE, |server| server.source_bits = 0)?;
+        self.change_server(id, server_word::SOURCE, |server| server.source = source)?;
+        self.change_server(id, server_word::SOURCE + 1, |server| server.source = source)?;
+        self.change_server(id, server_word::STATE, |server| server.source_bits = bits)
     }
 
     fn write_next_hop(&self, id: u32, next_hop: NextHop) -> Result<()> {

@@ -30,6 +30,15 @@ impl Maps {
         })
     }
 
+    /// The other side of a client's flow on a nat server, in whichever table it is.
+    pub(super) fn reply_side(&self, key: &FlowKey, connection: &Connection) -> Result<Option<Connection>> {
+        let found = match self.peer(&self.connections, key, connection)? {
+            None => self.peer(&self.half_open, key, connection)?,
+            found => found,
+        };
+        Ok(found.map(|(_, reply)| reply))
+    }
+
     /// Forgets the flows that have been idle for longer than they may, and counts the others.
     pub(super) fn sweep(&self, now: u32) -> Result<SweepReport> {
         let mut report = SweepReport { limit: self.connections.entries(), ..SweepReport::default() };

@@ -3,6 +3,7 @@
 use super::error::{DatapathError, Result};
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use lb_common::verdict::of_index;
 use log::{Log, Metadata, Record};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -52,8 +53,38 @@ impl Log for Forward {
     }
 
     fn log(&self, record: &Record<'_>) {
-        tracing::debug!(target: "director", "{}", record.args());
+        tracing::debug!(target: "director", "{}", named(&record.args().to_string()));
     }
 
     fn flush(&self) {}
+}
+
+/// The program's line `verdict 75 service 4 server 0` with the reason's word in place of its number.
+fn named(line: &str) -> String {
+    let parts = line.strip_prefix("verdict ").and_then(|rest| rest.split_once(' '));
+    let verdict = parts.and_then(|(index, rest)| Some((of_index(index.parse().ok()?)?, rest)));
+    match verdict {
+        Some(((reason, true), rest)) => format!("verdict {} answered {rest}", reason.word()),
+        Some(((reason, false), rest)) => format!("verdict {} {rest}", reason.word()),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_its_reason() {
+        let rows = [
+            ("verdict 7 service 4 server 6", "verdict forwarded-dr service 4 server 6"),
+            ("verdict 11 service 4 server 0", "verdict no-server service 4 server 0"),
+            ("verdict 75 service 4 server 0", "verdict no-server answered service 4 server 0"),
+            ("verdict 63 service 4 server 0", "verdict 63 service 4 server 0"),
+            ("another line", "another line"),
+        ];
+        for (line, want) in rows {
+            assert_eq!(named(line), want);
+        }
+    }
 }

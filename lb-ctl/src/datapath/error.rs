@@ -1,6 +1,7 @@
 //! What can stop the datapath, said so that an operator knows what to do.
 
 use super::attach::AttachMode;
+use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,6 +13,14 @@ pub enum DatapathError {
     NoBpffs {
         /// Where it should be mounted.
         mount: PathBuf,
+    },
+    /// Another agent has the pins.
+    #[error("cannot use the pins in {}: another agent (pid {}) uses them", directory.display(), number(*pid))]
+    InUse {
+        /// Where the pins are.
+        directory: PathBuf,
+        /// Its process id, if the kernel told.
+        pid: Option<u32>,
     },
     /// Only root may do it.
     #[error("cannot {doing}: no privileges")]
@@ -54,7 +63,7 @@ pub enum DatapathError {
     },
     /// The kernel's verifier refused the program.
     #[error(
-        "cannot load the {program} program: the kernel's verifier refused it ({source})\n{last_lines}{}",
+        "cannot load the {program} program: the kernel's verifier refused it with {errno:?}\n{last_lines}{}",
         full_log(log.as_ref())
     )]
     Verifier {
@@ -64,11 +73,11 @@ pub enum DatapathError {
         last_lines: String,
         /// Where the whole log is, if it could be written.
         log: Option<PathBuf>,
-        /// What the kernel answered.
-        source: io::Error,
+        /// What the kernel answered. EACCES is the verifier's usual word and not about privileges.
+        errno: Errno,
     },
     /// There is no interface of this name.
-    #[error("cannot attach to {interface}: no such interface")]
+    #[error("cannot attach to {interface}: there is no such interface")]
     UnknownInterface {
         /// Its name.
         interface: String,
@@ -139,6 +148,8 @@ impl DatapathError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoBpffs { mount } => format!("`mount -t bpf bpf {}` mounts it", mount.display()),
+            Self::InUse { pid: Some(pid), .. } => format!("`kill {pid}` stops it; forwarding goes on"),
+            Self::InUse { pid: None, .. } => "stop it, or choose another place with `--bpffs`".to_owned(),
             Self::NotPermitted { .. } => "run it as root".to_owned(),
             Self::Schema { .. } => {
                 "run the lb-ctl that made them, or detach and remove the directory to start anew".to_owned()
@@ -180,6 +191,10 @@ pub(super) fn kernel(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Data
 
 fn program_id(program: Option<u32>) -> String {
     program.map(|id| format!(" (program id {id})")).unwrap_or_default()
+}
+
+fn number(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
 }
 
 fn full_log(path: Option<&PathBuf>) -> String {

@@ -13,6 +13,7 @@ mod debug_log;
 pub mod decap;
 mod error;
 mod events;
+mod lock;
 mod map;
 mod mapped;
 mod maps;
@@ -35,11 +36,12 @@ pub use error::{DatapathError, Result};
 pub use events::Events;
 pub use pinned::{Pinned, read_pins};
 pub use reader::Reader;
-pub use sweep::{Load, SweepReport};
+pub use sweep::{Load, SweepReport, together};
 
 use crate::config::model::Mode;
 use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
+use lock::Lock;
 use maps::Maps;
 use object::{DIRECTOR, LoadOptions, Loaded};
 use pins::Pins;
@@ -64,6 +66,7 @@ pub struct Datapath {
     maps: Arc<Maps>,
     pins: Option<Pins>,
     log: Option<DebugLog>,
+    _lock: Option<Lock>,
 }
 
 impl Datapath {
@@ -71,16 +74,17 @@ impl Datapath {
     ///
     /// # Errors
     ///
-    /// [`DatapathError::NoBpffs`], [`DatapathError::Schema`] or [`DatapathError::Shape`] if the pins cannot be used,
+    /// [`DatapathError::InUse`] while another process has it open, [`DatapathError::NoBpffs`], [`DatapathError::Schema`] or [`DatapathError::Shape`] if the pins cannot be used,
     /// [`DatapathError::Verifier`] if the kernel refuses the program, [`DatapathError::NotPermitted`] without
     /// privileges.
     pub fn open(options: &OpenOptions) -> Result<Self> {
         let pins = Pins::at(&options.bpffs);
         pins.create()?;
+        let lock = lock::take(&options.bpffs)?;
         let directory = pins.maps();
         pins::check_schema(&directory)?;
         let load = LoadOptions { pins: Some(&directory), debug_log: options.debug_log, entries: &[] };
-        let datapath = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
+        let datapath = Self { _lock: Some(lock), ..Self::with(DIRECTOR.load(&load)?, Some(pins))? };
         let settings = datapath.maps.settings();
         if settings.schema == 0 {
             datapath.maps.write_settings(Settings { schema: SCHEMA_VERSION, ..settings })?;
@@ -95,7 +99,7 @@ impl Datapath {
                 || DatapathError::Object { program: "director", problem: format!("it has no map {name}") };
             maps.remove(name).ok_or_else(missing)
         })?;
-        Ok(Self { program, maps: Arc::new(maps), pins, log })
+        Ok(Self { program, maps: Arc::new(maps), pins, log, _lock: None })
     }
 
     /// Attaches the program to an interface; where it is attached already, this program takes the other one's place

@@ -132,7 +132,7 @@ impl Embedded {
 
     fn refused(&self, error: ProgramError) -> DatapathError {
         if let ProgramError::LoadError { io_error, verifier_log } = error {
-            return verifier::refusal(self.program, io_error, &verifier_log.to_string());
+            return verifier::refusal(self.program, &io_error, &verifier_log.to_string());
         }
         self.failed(&error.into())
     }

@@ -74,6 +74,12 @@ readers! {
     ///
     /// [`super::DatapathError::Kernel`] if the map cannot be read.
     fn for_each_half_open(&self, visit: impl FnMut(&FlowKey, &Connection)) -> Result<()>;
+    /// The server's side of a nat connection, which is an entry of its own; `None` for other methods.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DatapathError::Kernel`] if a map cannot be read.
+    fn reply_side(&self, key: &FlowKey, connection: &Connection) -> Result<Option<Connection>>;
     /// Forgets the flows that were silent for longer than their service allows, and counts the others: about 300 ms
     /// a million.
     ///

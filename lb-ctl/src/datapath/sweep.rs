@@ -35,17 +35,26 @@ impl Rules {
 
     /// Milliseconds of silence after which a flow in `state` is forgotten.
     fn lifetime(&self, state: TcpState, peer: Option<TcpState>) -> u32 {
-        use TcpState::{Closed, Established, Finishing, Opening};
         let Timeouts { established, syn, fin, closed, udp } = self.timeouts;
-        let lifetime = match (state, peer.unwrap_or(state)) {
+        let lifetime = match peer.map_or(state, |peer| together(state, peer)) {
             _ if self.udp => udp,
-            (Closed, _) | (_, Closed) => closed,
-            (Finishing, Finishing) if peer.is_some() => closed,
-            (Finishing, _) | (_, Finishing) => fin,
-            (Established, _) | (_, Established) => established,
-            (Opening, Opening) => syn,
+            TcpState::Closed => closed,
+            TcpState::Finishing => fin,
+            TcpState::Established => established,
+            TcpState::Opening => syn,
         };
         if self.gone { lifetime.min(closed) } else { lifetime }
+    }
+}
+
+/// The state of a nat connection whose two directions are in these: closed once both have sent a FIN.
+pub const fn together(one: TcpState, other: TcpState) -> TcpState {
+    use TcpState::{Closed, Established, Finishing, Opening};
+    match (one, other) {
+        (Closed, _) | (_, Closed) | (Finishing, Finishing) => Closed,
+        (Finishing, _) | (_, Finishing) => Finishing,
+        (Established, _) | (_, Established) => Established,
+        (Opening, Opening) => Opening,
     }
 }
 

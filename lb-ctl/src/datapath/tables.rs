@@ -45,8 +45,8 @@ pub enum Write {
     NextHop(u32, NextHop),
     /// Changes the path MTU of a server, by one aligned store.
     ServerMtu(u32, u16),
-    /// Changes the outer source of a server, by two aligned stores of eight bytes.
-    ServerSource(u32, Address),
+    /// Changes the outer source of a server and how many of its bits differ from flow to flow, by aligned stores.
+    ServerSource(u32, Address, u8),
     /// Fills a free range, from its first slot on.
     Slots(u32, Vec<Slot>),
     /// Changes one slot in use, by one store.

@@ -1,6 +1,7 @@
 //! What the kernel's verifier said, cut to what fits a terminal, and whole in a file.
 
 use super::error::DatapathError;
+use nix::errno::Errno;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,11 +12,12 @@ use std::{env, process};
 const SHOWN: usize = 12;
 
 /// The error of a refused program.
-pub(super) fn refusal(program: &'static str, source: io::Error, log: &str) -> DatapathError {
+pub(super) fn refusal(program: &'static str, source: &io::Error, log: &str) -> DatapathError {
     if log.is_empty() && source.raw_os_error() == Some(libc::EPERM) {
         return DatapathError::NotPermitted { doing: format!("load the {program} program") };
     }
-    DatapathError::Verifier { program, last_lines: last_lines(log), log: keep(program, log).ok(), source }
+    let errno = Errno::from_raw(source.raw_os_error().unwrap_or(0));
+    DatapathError::Verifier { program, last_lines: last_lines(log), log: keep(program, log).ok(), errno }
 }
 
 fn last_lines(log: &str) -> String {
@@ -43,8 +45,9 @@ mod tests {
     #[test]
     fn the_end_of_a_log_is_shown_and_the_whole_is_kept() {
         let log = (0..100).map(|line| format!("instruction {line}\n")).collect::<Vec<_>>().join("\n");
-        let error = refusal("director", io::Error::from_raw_os_error(libc::EACCES), &log);
+        let error = refusal("director", &io::Error::from_raw_os_error(libc::EACCES), &log);
         let text = error.to_string();
+        assert!(text.contains("verifier refused it with EACCES\n"), "{text}");
         assert!(text.contains("  instruction 99\n") && text.contains("  instruction 88\n"), "{text}");
         assert!(!text.contains("instruction 87\n"), "{text}");
         let DatapathError::Verifier { log: Some(path), .. } = error else {

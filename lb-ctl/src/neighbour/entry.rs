@@ -9,8 +9,17 @@ use rtnetlink::packet_route::neighbour::{
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Known MAC addresses, by interface and IP address. What failed or is being resolved is not in it.
-pub type Neighbours = BTreeMap<(u32, IpAddr), Mac>;
+/// Known neighbours, by interface and IP address. What failed or is being resolved is not in it.
+pub type Neighbours = BTreeMap<(u32, IpAddr), Neighbour>;
+
+/// A neighbour whose MAC address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Whether somebody set it for good. The kernel would forget it if it were asked to resolve it.
+    pub fixed: bool,
+}
 
 impl Network {
     /// The neighbours whose MAC address is known.
@@ -66,7 +75,7 @@ impl Network {
     }
 }
 
-fn known(message: &NeighbourMessage) -> Option<((u32, IpAddr), Mac)> {
+fn known(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
     use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
     let usable = [Reachable, Stale, Delay, Probe, Permanent, Noarp];
     if !usable.contains(&message.header.state) {
@@ -81,7 +90,8 @@ fn known(message: &NeighbourMessage) -> Option<((u32, IpAddr), Mac)> {
             mac = Mac::try_from(bytes.as_slice()).ok();
         }
     }
-    Some(((message.header.ifindex, address?), mac?))
+    let fixed = [Permanent, Noarp].contains(&message.header.state);
+    Some(((message.header.ifindex, address?), Neighbour { mac: mac?, fixed }))
 }
 
 fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
@@ -89,5 +99,33 @@ fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
         NeighbourAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
         NeighbourAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
         NeighbourAddress::Other(_) | _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_whether_it_is_there_for_good() {
+        use NeighbourState::{Failed, Incomplete, Noarp, Permanent, Reachable, Stale};
+        let rows = [
+            (Reachable, Some(false)),
+            (Stale, Some(false)),
+            (Permanent, Some(true)),
+            (Noarp, Some(true)),
+            (Incomplete, None),
+            (Failed, None),
+        ];
+        for (state, want) in rows {
+            let mut message = NeighbourMessage::default();
+            (message.header.ifindex, message.header.state) = (2, state);
+            message.attributes = vec![
+                NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 0, 0, 1].into())),
+                NeighbourAttribute::LinkLayerAddress(vec![2; 6]),
+            ];
+            let found = known(&message).map(|(key, neighbour)| (key, neighbour.mac, neighbour.fixed));
+            assert_eq!(found, want.map(|fixed| ((2, [10, 0, 0, 1].into()), [2; 6], fixed)), "{state:?}");
+        }
     }
 }

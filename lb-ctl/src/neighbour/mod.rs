@@ -10,7 +10,7 @@ mod route;
 mod watch;
 
 pub use address::LocalAddress;
-pub use entry::Neighbours;
+pub use entry::{Neighbour, Neighbours};
 pub use link::Link;
 pub use route::{Route, RouteError};
 pub use watch::Changes;

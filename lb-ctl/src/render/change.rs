@@ -23,9 +23,9 @@ pub fn differences(differences: &[Difference]) -> String {
 }
 
 /// How to find and stop the agent that was started.
-pub fn started(pid: u32, log: &Path) -> String {
+pub fn started(pid: u32, log: &Path, interface: &str) -> String {
     format!(
-        "started the agent: pid {pid}, log {}\n`kill {pid}` stops it, forwarding goes on; `lb-ctl detach` stops forwarding\n",
+        "started the agent: pid {pid}, log {}\n`kill {pid}` stops it, forwarding goes on; `lb-ctl detach {interface}` stops forwarding\n",
         log.display()
     )
 }

@@ -64,17 +64,37 @@ pub fn text(text: &str) -> Result<()> {
     }
 }
 
-/// Prints why a command failed; gives its exit code.
-pub fn error(error: &anyhow::Error) -> ExitCode {
-    let mut out = anstream::stderr().lock();
-    // With the standard error gone there is nobody to tell.
-    out.write_all(error_text(error).as_bytes()).ok();
+/// Prints why a command failed, as JSON to the standard output or else to the standard error; gives its exit code.
+pub fn error(as_json: bool, error: &anyhow::Error) -> ExitCode {
+    // With the output gone there is nobody to tell.
+    if as_json {
+        json(&Refused { error: refusal(error) }).ok();
+    } else {
+        anstream::stderr().lock().write_all(error_text(error).as_bytes()).ok();
+    }
     ExitCode::from(exit_code(error))
 }
 
+/// What `--json` prints when a command fails.
+#[derive(Serialize)]
+struct Refused {
+    error: Failure,
+}
+
+fn refusal(error: &anyhow::Error) -> Failure {
+    Failure { message: message(error), hint: hint(error), kind: kind(error) }
+}
+
 fn error_text(error: &anyhow::Error) -> String {
-    let message = style::labelled(style::ERROR, "error", &format!("{error:#}"));
+    let message = style::labelled(style::ERROR, "error", &message(error));
     message + &hint(error).map(|hint| style::hint(&hint)).unwrap_or_default()
+}
+
+/// The error and its causes; a cause that is told already is not told again.
+fn message(error: &anyhow::Error) -> String {
+    let tell =
+        |told: String, cause: String| if told.contains(&cause) { told } else { format!("{told}: {cause}") };
+    error.chain().map(ToString::to_string).reduce(tell).unwrap_or_default()
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -85,11 +105,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     failure.or_else(config).or_else(datapath).or_else(store)
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
+fn kind(error: &anyhow::Error) -> FailureKind {
     let failure = error.downcast_ref::<Failure>().map(|failure| failure.kind);
     let config = || error.downcast_ref::<ConfigError>().map(|error| error.kind);
-    match failure.or_else(config) {
-        Some(FailureKind::Usage) => 2,
-        Some(FailureKind::NotFound | FailureKind::Conflict | FailureKind::Failed) | None => 1,
+    failure.or_else(config).unwrap_or(FailureKind::Failed)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match kind(error) {
+        FailureKind::Usage => 2,
+        FailureKind::NotFound | FailureKind::Conflict | FailureKind::Failed => 1,
     }
 }

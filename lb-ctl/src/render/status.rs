@@ -5,6 +5,9 @@ use super::style;
 use super::table::{Table, number, text};
 use crate::api::{AttachedMode, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
 
+/// Warnings that are shown at most.
+const SHOWN: usize = 10;
+
 /// The whole status.
 pub fn status(status: &Status) -> String {
     let Status { services, servers, servers_up, .. } = status;
@@ -13,8 +16,36 @@ pub fn status(status: &Status) -> String {
     if !status.tables.is_empty() {
         parts.extend(["\n".to_owned(), tables(&status.tables)]);
     }
-    parts.extend(status.warnings.iter().map(warning));
+    parts.push(warnings(&status.warnings));
     parts.concat()
+}
+
+/// That no interface is attached, if so.
+pub fn unattached(status: &Status) -> String {
+    if status.interfaces.iter().any(|interface| interface.state == InterfaceState::Attached) {
+        return String::new();
+    }
+    style::warning("no interface is attached: nothing is forwarded")
+        + &style::hint("`lb-ctl attach INTERFACE` starts forwarding")
+}
+
+/// The first ones; a hint is told once, below the last warning in a row that has it.
+fn warnings(warnings: &[Warning]) -> String {
+    let shown = warnings.get(..SHOWN).unwrap_or(warnings);
+    let mut out = String::new();
+    let next = shown.iter().skip(1).map(Some).chain([None]);
+    for (warning, next) in shown.iter().zip(next) {
+        let hint = warning.hint.as_deref();
+        out.push('\n');
+        out += &style::warning(&warning.message);
+        if hint != next.and_then(|next| next.hint.as_deref()) {
+            out += &hint.map(style::hint).unwrap_or_default();
+        }
+    }
+    match warnings.len() - shown.len() {
+        0 => out,
+        more => out + &format!("\nand {more} more: `lb-ctl server list`, `lb-ctl status --json`\n"),
+    }
 }
 
 fn tables(tables: &[TableUse]) -> String {
@@ -23,11 +54,6 @@ fn tables(tables: &[TableUse]) -> String {
         table.row([text(&entry.table), number(entry.used), number(entry.limit)]);
     }
     table.finish()
-}
-
-fn warning(warning: &Warning) -> String {
-    let hint = warning.hint.as_deref().map(style::hint).unwrap_or_default();
-    format!("\n{}{hint}", style::warning(&warning.message))
 }
 
 fn supervision(status: &Status) -> String {
@@ -40,6 +66,10 @@ fn supervision(status: &Status) -> String {
                 style::GOOD,
                 style::GOOD
             )
+        }
+        None if status.silent_agent.is_some() => {
+            let pid = status.silent_agent.unwrap_or_default();
+            format!("agent: {}pid {pid} does not answer, not supervised{:#}\n", style::ERROR, style::ERROR)
         }
         None if forwards => {
             format!("agent: {}not running; forwarding, not supervised{:#}\n", style::WARNING, style::WARNING)

@@ -1,5 +1,7 @@
 //! What people see, as snapshots.
 
+mod errors;
+
 use super::*;
 use crate::api::{
     AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, DecapInterface, DecapStatus,
@@ -101,6 +103,7 @@ fn status_tells_who_supervises_and_what_is_wrong() {
         attached,
     };
     let running = Status {
+        silent_agent: None,
         agent: Some(AgentInfo { pid: 4711, version: "0.1.0".into(), since: 1_700_000_000 }),
         interfaces: vec![
             interface("eth0", Some(2), InterfaceState::Attached, Some(AttachedMode::Native)),
@@ -118,6 +121,7 @@ fn status_tells_who_supervises_and_what_is_wrong() {
     };
     let orphaned = Status { agent: None, warnings: Vec::new(), ..running.clone() };
     let nothing = Status {
+        silent_agent: None,
         interfaces: Vec::new(),
         tables: Vec::new(),
         services: 0,
@@ -125,7 +129,13 @@ fn status_tells_who_supervises_and_what_is_wrong() {
         servers_up: 0,
         ..orphaned.clone()
     };
-    let all = [running, orphaned, nothing].map(|status| status::status(&status));
+    let silent = Status { silent_agent: Some(4711), ..orphaned.clone() };
+    let down = |number| Warning {
+        message: format!("web/pc{number} at 10.0.0.{number}: its next hop does not answer"),
+        hint: Some("is it up, and on this segment?".into()),
+    };
+    let outage = Status { warnings: (1..=13).map(down).collect(), ..nothing.clone() };
+    let all = [running, orphaned, nothing, silent, outage].map(|status| status::status(&status));
     insta::assert_snapshot!(plain(&all.join("----\n")));
 }
 
@@ -238,7 +248,7 @@ fn a_change_tells_what_it_came_to() {
         change::changed(&Changed::default()),
         change::differences(&differences),
         change::differences(&[]),
-        change::started(4711, std::path::Path::new("/var/lib/lb/agent.log")),
+        change::started(4711, std::path::Path::new("/var/lib/lb/agent.log"), "eth0"),
     ];
     insta::assert_snapshot!(plain(&rows.join("----\n")));
 }
@@ -253,27 +263,4 @@ fn decap_tells_what_it_takes() {
     };
     let both = [decap::status(&status), decap::status(&DecapStatus::default())];
     insta::assert_snapshot!(plain(&both.join("----\n")));
-}
-
-#[test]
-fn an_error_says_what_stopped_it_and_what_helps() {
-    let failure = Failure::failed("cannot reach the agent at /run/lb/agent.sock: no such file")
-        .with_hint("`lb-ctl attach eth0` starts one");
-    let rows = [
-        (
-            failure.into(),
-            1,
-            "error: cannot reach the agent at /run/lb/agent.sock: no such file\nhint:  `lb-ctl attach eth0` starts one\n",
-        ),
-        (Failure::usage("there is no group x").into(), 2, "error: there is no group x\n"),
-        (
-            anyhow::anyhow!("no such file").context("cannot read lb.toml"),
-            1,
-            "error: cannot read lb.toml: no such file\n",
-        ),
-    ];
-    for (error, code, text) in rows {
-        assert_eq!(anstream::adapter::strip_str(&error_text(&error)).to_string(), text);
-        assert_eq!(exit_code(&error), code);
-    }
 }

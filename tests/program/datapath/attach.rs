@@ -152,6 +152,6 @@ fn the_program_of_another_is_left_alone() {
 fn an_unknown_interface_is_named() {
     isolated(|bpffs| {
         let error = open(bpffs).unwrap().attach("eth7", Mode::Auto).unwrap_err();
-        assert_eq!(error.to_string(), "cannot attach to eth7: no such interface");
+        assert_eq!(error.to_string(), "cannot attach to eth7: there is no such interface");
     });
 }

@@ -84,7 +84,7 @@ fn each_part_of_a_server_changes_alone() {
             (Write::ServerState(5, ServerState::Down), down),
             (Write::NextHop(5, next_hop), moved),
             (Write::ServerMtu(5, 9_000), wide),
-            (Write::ServerSource(5, source), Server { source, ..wide }),
+            (Write::ServerSource(5, source, 8), Server { source, source_bits: 8, ..wide }),
         ] {
             datapath.apply(std::slice::from_ref(&write)).unwrap();
             assert_eq!(datapath.snapshot().unwrap().servers[&5], expected, "{write:?}");

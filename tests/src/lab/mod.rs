@@ -18,6 +18,7 @@ mod remains;
 mod segment;
 mod server;
 pub mod site;
+mod traffic;
 mod wait;
 
 use std::fs;
@@ -32,6 +33,7 @@ pub use pattern::Pattern;
 use remains::Claim;
 pub use remains::{remove_abandoned, remove_kept};
 pub use segment::{Port, Segment};
+pub use traffic::Traffic;
 pub use wait::{interrupt, interrupted, wait_for, wait_until};
 
 static LABS: AtomicU32 = AtomicU32::new(0);

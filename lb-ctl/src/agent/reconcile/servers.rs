@@ -109,6 +109,7 @@ fn entry(server: &tables::Server, service: u32, places: &Places<'_>) -> Server {
         port: U16::new(server.port),
         address: server.address,
         source: server.source,
+        source_bits: server.source_bits,
         service,
         host: if server.method == Method::Nat {
             places.hosts.get(&server.address).copied().unwrap_or(0)
@@ -131,8 +132,8 @@ fn change(id: u32, old: &Server, wanted: &Server, draft: &mut Draft) {
     if old.mtu != wanted.mtu {
         draft.push(Stage::Servers, Write::ServerMtu(id, wanted.mtu));
     }
-    if old.source != wanted.source {
-        draft.push(Stage::Servers, Write::ServerSource(id, wanted.source));
+    if (old.source, old.source_bits) != (wanted.source, wanted.source_bits) {
+        draft.push(Stage::Servers, Write::ServerSource(id, wanted.source, wanted.source_bits));
     }
     if old.next_hop != wanted.next_hop {
         draft.push(Stage::Servers, Write::NextHop(id, wanted.next_hop));

@@ -250,13 +250,27 @@ fn a_drain_lasts_until_it_is_ended_or_the_server_goes() {
 #[test]
 fn an_empty_configuration_can_be_meant() {
     let change = Change::Apply { config: Config::default(), allow_empty: true };
-    assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0, Config::default());
+    let interfaces = config().interfaces;
+    let empty = Config { interfaces, ..Config::default() };
+    assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0, empty);
+}
+
+#[test]
+fn a_file_with_interfaces_is_the_whole_truth_and_one_without_leaves_them() {
+    let eth7 = Interface { name: "eth7".into(), mode: Mode::Generic };
+    for (named, want) in [(vec![], config().interfaces), (vec![eth7.clone()], vec![eth7])] {
+        let file = Config { interfaces: named, ..config() };
+        let change = Change::Apply { config: file, allow_empty: false };
+        assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0.interfaces, want);
+    }
 }
 
 #[test]
 fn a_name_that_slipped_gets_the_right_one() {
     let error = apply(&config(), &Intent::default(), &server_remove("wbe", "pc1")).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("did you mean web?"));
+    let error = apply(&config(), &Intent::default(), &server_remove("nothing", "pc1")).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("`lb-ctl pool list` names what there is"));
 }
 
 #[test]
@@ -264,4 +278,22 @@ fn one_protocol_does_not_block_the_other() {
     let mut dns = service("dns-tcp", "192.0.2.10:53/tcp");
     dns.protocol = Protocol::Tcp;
     assert!(apply(&config(), &Intent::default(), &Change::ServiceAdd(dns)).is_ok());
+}
+
+#[test]
+fn a_tunnel_source_is_replaced_by_a_file_and_kept_by_every_other_change() {
+    let with = |prefixes: &[&str]| Config {
+        tunnel_sources: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+        ..config()
+    };
+    let old = with(&["10.9.8.0/24"]);
+    let (kept, _) = apply(&old, &Intent::default(), &server_remove("web", "pc1")).unwrap();
+    assert_eq!(kept.tunnel_sources, old.tunnel_sources);
+    let new = with(&["2001:db8:9::/64"]);
+    let change = Change::Apply { config: new.clone(), allow_empty: false };
+    assert_eq!(apply(&old, &Intent::default(), &change).unwrap().0, new);
+    let lines = diff(&old, &new);
+    let lines: Vec<_> =
+        lines.iter().map(|line| format!("{} {} {}", line.change.sign(), line.object, line.name)).collect();
+    assert_eq!(lines, ["- tunnel-source 10.9.8.0/24", "+ tunnel-source 2001:db8:9::/64"]);
 }

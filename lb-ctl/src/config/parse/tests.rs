@@ -42,6 +42,7 @@ fn the_example_is_what_it_says() {
         weight,
     };
     let want = Config {
+        tunnel_sources: Vec::new(),
         interfaces: vec![Interface { name: "eth0".into(), mode: Mode::Auto }],
         vips: vec![Vip { address: "192.0.2.10".parse().unwrap(), announce: Announce::Arp }],
         services: vec![Service {
@@ -101,6 +102,21 @@ fn a_host_name_is_resolved_once_and_stays_the_name() {
 }
 
 #[test]
+fn a_vip_is_a_unicast_address_that_clients_can_reach() {
+    let rows = [
+        ("fe80::1", "lb.toml: service web: fe80::1 cannot be used: it is a link-local"),
+        ("224.0.0.1", "lb.toml:12: service[0].vip: 224.0.0.1 cannot be used: it is a multicast"),
+        ("0.0.0.0", "lb.toml:12: service[0].vip: 0.0.0.0 cannot be used: it is unspecified"),
+        ("::1", "lb.toml:12: service[0].vip: ::1 cannot be used: it is a loopback"),
+    ];
+    for (vip, want) in rows {
+        let text = EXAMPLE.replacen("192.0.2.10\"\n", &format!("{vip}\"\n"), 1);
+        let error = from_toml(&text, "lb.toml").unwrap_err();
+        assert!(error.to_string().starts_with(want), "{vip}: {error}");
+    }
+}
+
+#[test]
 fn a_wrong_file_is_refused_with_its_line() {
     let rows = [
         ("port = 80", "port = 0", "lb.toml:13: service[0].port: 0 is not a port"),
@@ -112,7 +128,7 @@ fn a_wrong_file_is_refused_with_its_line() {
         ("weight = 3", "weight = -1", "lb.toml:21: pool[0].server[0].weight: -1 is below 0"),
         ("weight = 3", "weight = \"3\"", "lb.toml:21: pool[0].server[0].weight: invalid type"),
         ("192.0.2.10/32", "192.0.2.0/24", "lb.toml:7: vip[0].address: `192.0.2.0/24`: a VIP is one address"),
-        ("192.0.2.10\"\n", "192.0.2\"\n", "lb.toml:12: service[0].vip: invalid"),
+        ("192.0.2.10\"\n", "192.0.2\"\n", "lb.toml:12: service[0].vip: `192.0.2` is not an IP address"),
         ("10.0.0.12", "10.0.0.12:0", "lb.toml:21: pool[0].server[0].address: 0 is not a port"),
         (
             "10.0.0.12",
@@ -162,6 +178,38 @@ fn a_wrong_file_is_refused_with_its_line() {
     }
 }
 
+#[test]
+fn a_tunnel_source_is_a_prefix_or_one_for_each_family() {
+    let rows = [
+        ("\"10.9.8.0/24\"", Ok("10.9.8.0/24")),
+        ("[\"10.9.8.0/24\", \"2001:db8:9::/64\"]", Ok("10.9.8.0/24 2001:db8:9::/64")),
+        ("[]", Ok("")),
+        (
+            "\"10.9.8.1/24\"",
+            Err(
+                "lb.toml:1: tunnel-source: `10.9.8.1/24` has bits set behind its length: the prefix is 10.9.8.0/24",
+            ),
+        ),
+        (
+            "[\"10.9.8.0/24\", \"10.9.9.0/24\"]",
+            Err("lb.toml: tunnel-source: more than one prefix of a family"),
+        ),
+        (
+            "[\"10.9.8.0/24\", \"10.9.8.0/24\"]",
+            Err("lb.toml: tunnel-source: more than one prefix of a family"),
+        ),
+    ];
+    for (text, want) in rows {
+        let read = from_toml(&format!("tunnel-source = {text}\n{EXAMPLE}"), "lb.toml");
+        let told = read.map(|config| {
+            config.tunnel_sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(told.map_err(|error| error.to_string()), want.map(str::to_owned).map_err(str::to_owned));
+    }
+    let error = from_toml("tunnel-source = 7\n", "lb.toml").unwrap_err().to_string();
+    assert!(error.contains("a prefix or a list of prefixes"), "{error}");
+}
+
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9._-]{0,8}"
 }
@@ -202,7 +250,13 @@ fn config() -> impl Strategy<Value = Config> {
     let service = (name(), vip.clone(), ports(), any::<[bool; 2]>(), 0..4_usize);
     let lists = (proptest::collection::vec(pool, 1..4), proptest::collection::vec(service, 0..4));
     let vips = proptest::collection::btree_map(vip, any::<bool>(), 0..3);
-    (lists, vips, proptest::option::of(name())).prop_map(|((pools, services), vips, interface)| Config {
+    let v4 = any::<[u8; 3]>().prop_map(|[b, c, d]| format!("10.{b}.{c}.{d}/32"));
+    let v6 = any::<[u16; 2]>().prop_map(|[a, b]| format!("2001:db8:{a:x}:{b:x}::/64"));
+    let sources = (proptest::option::of(v4), proptest::option::of(v6))
+        .prop_map(|(v4, v6)| v4.into_iter().chain(v6).map(|text| text.parse().unwrap()).collect());
+    let others = (vips, proptest::option::of(name()), sources);
+    (lists, others).prop_map(|((pools, services), (vips, interface, tunnel_sources))| Config {
+        tunnel_sources,
         interfaces: interface.map(|name| Interface { name, mode: Mode::Native }).into_iter().collect(),
         vips: vips
             .into_iter()
@@ -239,8 +293,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(cut in 0..EXAMPLE.len(), noise in "\\PC{0,6}") {
-        let text = format!("{}{noise}{}", &EXAMPLE[..cut], &EXAMPLE[cut..]);
-        if let Err(error) = from_toml(&text, "lb.toml") {
+        if let Err(error) = from_toml(&format!("{}{noise}{}", &EXAMPLE[..cut], &EXAMPLE[cut..]), "lb.toml") {
             prop_assert!(error.to_string().starts_with("lb.toml"), "{error}");
         }
     }

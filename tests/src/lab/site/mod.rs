@@ -7,7 +7,7 @@ mod address;
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 pub use address::{Clients, FAMILIES, Family};
 use address::{address, both};
@@ -22,6 +22,11 @@ pub const INNER_DEVICE: &str = "eth1";
 const SERVER_NET: u8 = 0;
 const CLIENT_NET: u8 = 1;
 const REMOTE_NET: u8 = 2;
+
+/// The router's device at the servers behind it.
+const REMOTE_BRIDGE: &str = "remote";
+/// The router's table of routes for what these servers send.
+const REPLIES_TABLE: u8 = 100;
 
 const ROUTER: u8 = 1;
 const DIRECTOR: u8 = 2;
@@ -91,7 +96,7 @@ impl Site {
         let beside = network(SERVER_NET, "servers")?;
         beside.plug(&director, DEVICE, &both(SERVER_NET, DIRECTOR))?;
         gateway(&director, SERVER_NET, ROUTER)?;
-        let behind = network(REMOTE_NET, "remote")?;
+        let behind = network(REMOTE_NET, REMOTE_BRIDGE)?;
         let first_far = FIRST_SERVER + near;
         let mut servers = place(&lab, &beside, SERVER_NET, FIRST_SERVER..first_far)?;
         servers.extend(place(&lab, &behind, REMOTE_NET, first_far..first_far + far)?);
@@ -152,6 +157,21 @@ impl Site {
         Ok(clients)
     }
 
+    /// Sends what the servers behind the router answer through the director, as `nat` needs it.
+    ///
+    /// # Errors
+    /// There is no router.
+    pub fn route_replies_through_the_director(&self) -> Result<()> {
+        let router = self.router.as_ref().context("the site has no router")?;
+        for family in FAMILIES {
+            let (option, director) =
+                (if family == Family::V4 { "-4" } else { "-6" }, self.director_address(family));
+            router.ip(&format!("{option} rule add iif {REMOTE_BRIDGE} lookup {REPLIES_TABLE}"))?;
+            router.ip(&format!("{option} route add default via {director} table {REPLIES_TABLE}"))?;
+        }
+        Ok(())
+    }
+
     /// The VIP, which nobody has yet: the agent gives it to the director.
     pub fn vip(&self, family: Family) -> IpAddr {
         address(self.vip_network, VIP, family)
@@ -178,6 +198,11 @@ impl Server {
     /// The name of the machine.
     pub fn name(&self) -> &str {
         self.host.name()
+    }
+
+    /// Whether it shares a segment with the director.
+    pub fn is_beside_the_director(&self) -> bool {
+        self.network == SERVER_NET
     }
 
     /// Its own address.

@@ -31,7 +31,7 @@ pub(super) struct Target {
     pub(super) method: u8,
     pub(super) state: u8,
     pub(super) mtu: u16,
-    pub(super) source: Address,
+    pub(super) source: (Address, u8),
     pub(super) way: Option<(u32, [u8; 6])>,
 }
 
@@ -52,7 +52,10 @@ impl Machine {
             Write::ServerState(id, state) => self.server(id).state = state as u8,
             Write::NextHop(id, next_hop) => self.server(id).next_hop = next_hop,
             Write::ServerMtu(id, mtu) => self.server(id).mtu = mtu,
-            Write::ServerSource(id, source) => self.server(id).source = source,
+            Write::ServerSource(id, source, source_bits) => {
+                let server = self.server(id);
+                (server.source, server.source_bits) = (source, source_bits);
+            }
             Write::Slots(first, slots) => self.slots.extend((first..).zip(slots)),
             Write::Slot(index, slot) => put(&mut self.slots, index, Some(slot)),
             Write::View(index, view) => put(&mut self.views, index, Some(view)),
@@ -171,7 +174,7 @@ impl Machine {
             method: server.method,
             state: server.state,
             mtu: server.mtu,
-            source: server.source,
+            source: (server.source, server.source_bits),
             way,
         }
     }

@@ -41,6 +41,7 @@ pub(super) fn server(host: u8, weight: u32) -> Server {
         next_hop: Some((11, [host; 6])),
         mtu: 1500,
         source: Address::UNSPECIFIED,
+        source_bits: 0,
     }
 }
 
@@ -65,7 +66,10 @@ pub(super) fn expected(tables: &Tables) -> BTreeMap<ServiceKey, Meets> {
 
 fn meets(service: &Service) -> Meets {
     let number = |place: usize| ServerRef::new(u32::try_from(place).unwrap() + 1, 0);
-    let weight = |server: &Server| if server.state == ServerState::Up { server.weight } else { 0 };
+    let weight = |server: &Server| match (server.state, server.next_hop) {
+        (ServerState::Up, Some(_)) => server.weight,
+        _ => 0,
+    };
     let member = |(place, server): (usize, &Server)| Member {
         server: number(place),
         weight: weight(server),
@@ -96,7 +100,7 @@ fn target(server: &Server) -> Target {
         method: server.method as u8,
         state: server.state as u8,
         mtu: server.mtu,
-        source: server.source,
+        source: (server.source, server.source_bits),
         way: server.next_hop,
     }
 }
@@ -110,6 +114,7 @@ prop_compose! {
         way in prop::option::of((11..13_u32, 1..3_u8)),
         mtu in prop_oneof![Just(1500_u16), Just(1400)],
         from in 1..3_u8,
+        bits in prop_oneof![Just(0_u8), Just(8)],
     ) -> Server {
         Server {
             port,
@@ -119,6 +124,7 @@ prop_compose! {
             next_hop: way.map(|(index, mac)| (index, [mac; 6])),
             mtu,
             source: if method == Method::Ipip { Address::from_v4([10, 0, 0, 250 + from]) } else { Address::UNSPECIFIED },
+            source_bits: if method == Method::Ipip { bits } else { 0 },
             ..server(host, 1)
         }
     }
