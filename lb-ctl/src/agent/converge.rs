@@ -100,18 +100,25 @@ impl Writer {
     pub(super) async fn place_vips(&mut self, again: bool) {
         let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
         let fresh = moves.add.clone();
-        let placed = vips::perform(&self.network, moves, &self.stored.placed, &self.observed).await;
-        if placed != self.stored.placed {
-            self.stored.placed = placed;
-            if let Err(error) = self.store.save(&self.stored) {
-                tracing::error!(%error, "could not store where the VIPs are");
-            }
-        }
+        let before = self.stored.placed.clone();
+        self.remember_placed(vips::intended(&before, &moves));
+        let placed = vips::perform(&self.network, moves, &before, &self.observed).await;
+        self.remember_placed(placed);
         let mut announced = fresh;
         if again {
             announced.extend(vips::present(&self.stored.config, &self.observed));
         }
         vips::tell(&announced, &self.observed);
+    }
+
+    fn remember_placed(&mut self, placed: vips::Placed) {
+        if placed == self.stored.placed {
+            return;
+        }
+        self.stored.placed = placed;
+        if let Err(error) = self.store.save(&self.stored) {
+            tracing::error!(%error, "could not store where the VIPs are");
+        }
     }
 
     /// The configuration that agents were told to import, when it differs from what is stored.

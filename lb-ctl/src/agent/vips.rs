@@ -53,6 +53,13 @@ pub(super) fn moves(config: &Config, placed: &Placed, observed: &Observed) -> Mo
     Moves { add, remove }
 }
 
+/// What is to be remembered before `moves` are made: a crash on the way must not leave an address that nobody takes off.
+pub(super) fn intended(placed: &Placed, moves: &Moves) -> Placed {
+    let added = moves.add.iter().filter(|(vip, _)| !moves.remove.contains_key(*vip));
+    let added = added.map(|(vip, name)| (*vip, name.clone()));
+    placed.iter().map(|(vip, name)| (*vip, name.clone())).chain(added).collect()
+}
+
 /// The VIPs in use that are announced, with the interface that each is on, whoever put it there.
 pub(super) fn present(config: &Config, observed: &Observed) -> Placed {
     let used = config
@@ -159,6 +166,20 @@ mod tests {
 
     fn placed(on: Option<&str>) -> Placed {
         on.map(|name| (VIP.parse().unwrap(), name.to_owned())).into_iter().collect()
+    }
+
+    #[test]
+    fn an_address_is_remembered_before_it_is_put_on_and_until_it_is_taken_off() {
+        let moves = |add, remove| Moves { add: placed(add), remove: placed(remove) };
+        let rows = [
+            (None, moves(Some("eth0"), None), Some("eth0")),
+            (Some("eth0"), moves(None, Some("eth0")), Some("eth0")),
+            (Some("eth0"), moves(Some("eth1"), Some("eth0")), Some("eth0")),
+            (None, Moves::default(), None),
+        ];
+        for (before, moves, want) in rows {
+            assert_eq!(intended(&placed(before), &moves), placed(want), "{moves:?}");
+        }
     }
 
     #[test]
