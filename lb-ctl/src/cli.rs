@@ -1,8 +1,8 @@
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
 use crate::command::{
-    agent, apply, attach, completions, connections, decap, detach, diff, export, pool, server, service,
-    stats, vip,
+    agent, apply, attach, completions, connections, decap, detach, diff, export, pool, rollback, server,
+    service, stats, vip,
 };
 use clap::{Args, Parser, Subcommand};
 use std::env;
@@ -77,8 +77,12 @@ pub enum Command {
     Connections(connections::Arguments),
     /// Replace the configuration by that of a file
     Apply(apply::Arguments),
-    /// Show what a file would change
+    /// Show what a file would change, or what the kernel's tables lack
     Diff(diff::Arguments),
+    /// Show the revisions of the configuration
+    History,
+    /// Make the configuration that of an earlier revision again
+    Rollback(rollback::Arguments),
     /// Print the configuration
     Export(export::Arguments),
     /// Print a completion script for a shell

@@ -98,7 +98,7 @@ fn removing_a_server_under_load_breaks_only_its_own_connections() -> Result<()> 
     let ends: Vec<_> = thread::scope(|scope| -> Result<Vec<_>> {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask_until_it_is_over)).collect();
         let removed = more_answers(1000)
-            .and_then(|()| balanced.lb("server remove web web2"))
+            .and_then(|()| balanced.lb("server remove web web2 --yes"))
             .and_then(|()| more_answers(5000));
         over.store(true, Relaxed);
         removed?;

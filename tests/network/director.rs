@@ -104,7 +104,7 @@ fn detach_ends_forwarding_and_attach_begins_it_again() -> Result<()> {
     let balanced = Balanced::new(Site::one_segment("detach", 1)?, &[Dr])?;
     balanced.serve(Family::V4, "rr", &[1])?;
     assert_eq!(balanced.curl(Family::V4)?, "web1");
-    balanced.lb(&format!("detach {DEVICE}"))?;
+    balanced.lb(&format!("detach {DEVICE} --yes"))?;
     assert!(
         !balanced.site.director.ip(&format!("link show dev {DEVICE}"))?.contains("xdp"),
         "still attached"

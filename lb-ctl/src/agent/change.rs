@@ -1,68 +1,83 @@
 //! A change of the configuration: judged, then stored, then written to the kernel; or refused, and nothing is changed.
 
-use super::converge::failure;
+use super::history::stored;
+use super::interfaces::Undo;
 use super::observe::{kept_neighbours, server_addresses};
 use super::own_address;
 use super::plan::Plan;
 use super::preflight;
 use super::state::{Desired, Observed};
+use super::time;
 use super::writer::Writer;
-use crate::api::{Change, Changed, Failure};
+use crate::api::{Change, ChangeRequest, Changed, Failure, FailureKind, Terms};
 use crate::config::diff::{Difference, Kind};
-use crate::config::model::{Config, Intent, Interface, Service};
+use crate::config::intent::{Actor, Mark, leaving};
+use crate::config::model::{Config, Service};
 use crate::config::{change, diff};
 use crate::store::Stored;
 
+/// A change that was found possible.
+struct Judged {
+    desired: Desired,
+    observed: Observed,
+    plan: Plan,
+    /// What it comes to, before it is made.
+    outcome: Changed,
+}
+
 impl Writer {
-    /// Makes `change`.
-    pub(super) async fn change(&mut self, change: &Change) -> Result<Changed, Failure> {
-        let (config, intent) = change::apply(&self.stored.config, &self.stored.intent, change)?;
-        let observed = self.look(&server_addresses(&config)).await?;
-        let desired = Desired { config, intent };
-        let plan = match self.judge(&desired, &observed) {
-            Ok(plan) => plan,
-            Err(refused) => {
-                self.release(kept_neighbours(&observed).difference(&self.kept)).await;
-                return Err(refused);
+    /// Makes the change that `by` asks for, or says only what it would come to.
+    pub(super) async fn change(&mut self, request: ChangeRequest, by: Actor) -> Result<Changed, Failure> {
+        self.check_expected(request.terms.expect)?;
+        let mark = Mark { by, since: time::now() };
+        let desired = self.wanted(&request, &mark)?;
+        let observed = self.look(&server_addresses(&desired)).await?;
+        let kept = kept_neighbours(&observed);
+        let judged = match self.judge(desired, observed, &request.terms) {
+            Ok(judged) if !request.terms.dry_run => judged,
+            other => {
+                self.release(kept.difference(&self.kept)).await;
+                return other.map(|judged| judged.outcome);
             }
         };
-        let switched = self.switch_interfaces(&desired.config)?;
-        let stored = Stored {
-            config: desired.config.clone(),
-            intent: desired.intent.clone(),
-            placed: self.stored.placed.clone(),
-        };
-        if let Err(error) = self.store.save(&stored) {
-            self.switch_back(switched);
-            let refused = Failure::failed(error.to_string());
-            return Err(match error.hint() {
-                Some(hint) => refused.with_hint(hint),
-                None => refused,
-            });
-        }
-        let before = std::mem::replace(&mut self.stored, stored);
-        self.observe_as(observed).await;
-        let written = self.write(&desired, plan);
-        self.place_vips(false).await;
-        if written.is_ok() {
-            self.follow_modes();
-        }
-        if let Err(failure) = written {
-            self.problem = Some(failure.clone());
-            return Err(Failure {
-                message: format!("stored, but not in force: {}", failure.message),
-                ..failure
-            }
-            .with_hint("the agent tries again every second; `lb-ctl status` says how it stands"));
-        }
-        Ok(self.changed(change, &before))
+        let outcome = judged.outcome.clone();
+        self.carry_out(judged, &request, &mark).await?;
+        Ok(self.changed(&request.change, &mark, outcome))
     }
 
-    /// What has to be written, if it can work on this host and there is room for it.
-    fn judge(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
-        preflight::check(&self.stored.config, &desired.config, observed)?;
-        own_address::check(&self.own_addresses(&desired.config, observed), own_address::listens)?;
-        self.plan(desired, observed)
+    /// What holds after the change, if it can be at all.
+    fn wanted(
+        &self,
+        ChangeRequest { terms, change }: &ChangeRequest,
+        mark: &Mark,
+    ) -> Result<Desired, Failure> {
+        let before = (&self.stored.config, &self.stored.intent);
+        let (config, mut intent) = if let Change::Rollback { number } = change {
+            (self.rolled_back(*number)?, self.stored.intent.clone())
+        } else {
+            change::apply(before, change, mark)?
+        };
+        let replaces = matches!(change, Change::Apply { .. } | Change::Rollback { .. });
+        let drained_by = Some(mark).filter(|_| replaces && !terms.now);
+        intent.leaving = leaving((&self.stored.config, &intent), &config, drained_by);
+        Ok(Desired { config, intent })
+    }
+
+    /// Whether it can work on this host, there is room for it, and what it cuts is meant.
+    fn judge(&mut self, desired: Desired, observed: Observed, terms: &Terms) -> Result<Judged, Failure> {
+        preflight::check(&self.stored.config, &desired.config, &observed)?;
+        own_address::check(&self.own_addresses(&desired.config, &observed), own_address::listens)?;
+        let plan = self.plan(&desired, &observed)?;
+        let outcome = Changed {
+            differences: differences(&self.stored, &desired),
+            cuts: self.cuts(&desired.config, &plan)?,
+            revision: self.stored.revision.number,
+            ..Changed::default()
+        };
+        if !terms.confirmed && !terms.dry_run {
+            permit(&outcome, &self.stored.config, &desired.config)?;
+        }
+        Ok(Judged { desired, observed, plan, outcome })
     }
 
     /// The services that are new here, on an address that the host had before and not from this agent.
@@ -78,127 +93,185 @@ impl Writer {
         new.services.iter().filter(|service| own(service) && !known(service)).collect()
     }
 
-    fn changed(&self, change: &Change, before: &Stored) -> Changed {
-        let mut differences = diff::diff(&before.config, &self.stored.config);
-        differences.extend(drains(&before.intent, &self.stored.intent));
+    /// Attaches, stores, writes, in this order; what fails takes back what was done before it.
+    async fn carry_out(
+        &mut self,
+        Judged { desired, observed, plan, .. }: Judged,
+        request: &ChangeRequest,
+        mark: &Mark,
+    ) -> Result<(), Failure> {
+        let switched = self.switch_interfaces(&desired.config)?;
+        let next = Stored {
+            revision: if desired.config == self.stored.config {
+                self.stored.revision.clone()
+            } else {
+                self.next_revision(request, mark)
+            },
+            config: desired.config.clone(),
+            intent: desired.intent.clone(),
+            placed: self.stored.placed.clone(),
+        };
+        if let Err(refused) = self.keep(&next) {
+            self.switch_back(switched);
+            return Err(refused);
+        }
+        let before = std::mem::replace(&mut self.stored, next);
+        self.observe_as(observed).await;
+        if let Err(failure) = self.write(&desired, plan) {
+            return Err(self.take_back(before, switched, failure));
+        }
+        self.problem = None;
+        self.place_vips(false).await;
+        self.follow_modes();
+        Ok(())
+    }
+
+    /// Stores `next`, as a revision if the configuration differs; nothing if it is so already.
+    fn keep(&self, next: &Stored) -> Result<(), Failure> {
+        let kept = match () {
+            () if *next == self.stored => Ok(()),
+            () if next.revision == self.stored.revision => self.store.save(next),
+            () => self.store.commit(next),
+        };
+        kept.map_err(|error| stored(&error))
+    }
+
+    /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
+    fn take_back(&mut self, before: Stored, switched: Vec<Undo>, failure: Failure) -> Failure {
+        if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
+            tracing::error!(%error, "could not take back a revision");
+            self.problem = Some(failure.clone());
+            let message = format!("stored, but not in force: {}", failure.message);
+            return Failure { message, ..failure }
+                .with_hint("the agent tries again every second; `lb-ctl status` says how it stands");
+        }
+        self.stored = before;
+        self.switch_back(switched);
+        self.converge();
+        let number = self.stored.revision.number;
+        let message = format!("{}; taken back: revision {number} is in force", failure.message);
+        tracing::error!(%message, "a change failed");
+        match &self.problem {
+            None => Failure { message, ..failure },
+            Some(_) => Failure { message, ..failure }.with_hint(
+                "the kernel's tables are not as they should be yet; `lb-ctl status` says how it stands",
+            ),
+        }
+    }
+
+    fn changed(&self, change: &Change, mark: &Mark, outcome: Changed) -> Changed {
         let interface =
             if let Change::Attach(interface) = change { self.interface_status(interface).ok() } else { None };
-        tracing::info!(differences = differences.len(), "changed");
-        Changed { differences, notes: self.notes(change), interface }
-    }
-
-    /// What the operator should know beside the change itself.
-    fn notes(&self, change: &Change) -> Vec<String> {
-        let mut notes = Vec::new();
-        if let Change::ServiceAdd(service) = change
-            && self.observed.addresses.iter().any(|local| local.address == service.vip)
-            && !self.stored.placed.contains_key(&service.vip)
-        {
-            let (vip, port, protocol) = (service.vip, &service.port, service.protocol);
-            notes.push(format!(
-                "{vip} is an address of this host: port {port}/{protocol} of it is forwarded now"
-            ));
+        let revision = &self.stored.revision;
+        let (uid, user) = (mark.by.uid, mark.by.user.as_str());
+        tracing::info!(
+            uid,
+            user,
+            revision = revision.number,
+            change = change.word(),
+            command = revision.command,
+            "changed"
+        );
+        for difference in &outcome.differences {
+            let Difference { object, name, detail, .. } = difference;
+            tracing::info!(
+                revision = revision.number,
+                "{} {object} {name}: {detail}",
+                difference.change.sign()
+            );
         }
-        if let Change::ServerAdd { pool, .. }
-        | Change::ServerSet { pool, .. }
-        | Change::ServerRemove { pool, .. }
-        | Change::ServerDrain { pool, .. }
-        | Change::ServerUndrain { pool, .. } = change
-        {
-            let users = users(&self.stored.config, pool);
-            match users.as_slice() {
-                [] => notes.push(format!("no service uses pool {pool} yet")),
-                [_] => {}
-                users => notes.push(format!("pool {pool} is used by {}", users.join(", "))),
-            }
-        }
-        if let Change::ServerAdd { server, .. } = change
-            && self.observed.way(server.address.ip).is_some_and(|way| way.mac.is_none())
-        {
-            notes.push(format!(
-                "{} does not answer yet: it gets no connections until it does",
-                server.address.ip
-            ));
-        }
-        notes
-    }
-
-    /// Attaches and detaches what differs. When one fails, those before it are undone.
-    fn switch_interfaces(&mut self, new: &Config) -> Result<Vec<Undo>, Failure> {
-        let old = self.stored.config.interfaces.clone();
-        let mut done = Vec::new();
-        for interface in &new.interfaces {
-            if !self.must_attach(interface, &old) {
-                continue;
-            }
-            let before = old.iter().find(|before| before.name == interface.name).cloned();
-            if let Err(error) = self.datapath.attach(&interface.name, interface.mode) {
-                self.switch_back(done);
-                return Err(failure(&error));
-            }
-            done.push(before.map_or_else(|| Undo::Detach(interface.name.clone()), Undo::Attach));
-        }
-        for interface in
-            old.iter().filter(|before| !new.interfaces.iter().any(|after| after.name == before.name))
-        {
-            match self.datapath.detach(&interface.name) {
-                Ok(()) | Err(crate::datapath::DatapathError::NotAttached { .. }) => {
-                    done.push(Undo::Attach(interface.clone()));
-                }
-                Err(error) => {
-                    self.switch_back(done);
-                    return Err(failure(&error));
-                }
-            }
-        }
-        Ok(done)
-    }
-
-    fn must_attach(&self, interface: &Interface, old: &[Interface]) -> bool {
-        let there =
-            self.datapath.attachments().is_ok_and(|all| all.iter().any(|(name, _)| *name == interface.name));
-        !old.contains(interface) || (!there && self.observed.link(&interface.name).is_some())
-    }
-
-    fn switch_back(&mut self, done: Vec<Undo>) {
-        for undo in done.into_iter().rev() {
-            let undone = match &undo {
-                Undo::Attach(interface) => self.datapath.attach(&interface.name, interface.mode).map(drop),
-                Undo::Detach(name) => self.datapath.detach(name),
-            };
-            if let Err(error) = undone {
-                tracing::error!(%error, ?undo, "could not take back a change of an interface");
-            }
-        }
+        Changed { notes: self.notes(change), interface, revision: revision.number, ..outcome }
     }
 }
 
-/// How a change of an interface is taken back.
-#[derive(Debug)]
-enum Undo {
-    Attach(Interface),
-    Detach(String),
+/// What differs of the configuration and of what holds beside it.
+fn differences(before: &Stored, after: &Desired) -> Vec<Difference> {
+    let mut differences = diff::diff(&before.config, &after.config);
+    differences.extend(diff::intents(&before.intent, &after.intent));
+    differences
 }
 
-/// Drains that began or ended.
-fn drains(before: &Intent, after: &Intent) -> Vec<Difference> {
-    let difference = |(pool, server): &(String, String), detail: &str| Difference {
-        change: Kind::Changed,
-        object: "server".to_owned(),
-        name: format!("{pool}/{server}"),
-        detail: detail.to_owned(),
-    };
-    let began = after
-        .drained
-        .difference(&before.drained)
-        .map(|server| difference(server, "draining: no new connections"));
-    let ended =
-        before.drained.difference(&after.drained).map(|server| difference(server, "not draining any more"));
-    began.chain(ended).collect()
+/// Refuses what cuts connections or takes a whole service away, with the plan of it.
+fn permit(outcome: &Changed, before: &Config, after: &Config) -> Result<(), Failure> {
+    let connections: u64 = outcome.cuts.iter().map(|cut| cut.connections).sum();
+    let removed = outcome
+        .differences
+        .iter()
+        .filter(|difference| difference.change == Kind::Removed && difference.object == "service")
+        .map(|difference| difference.name.as_str())
+        .collect::<Vec<_>>();
+    let dark = !before.interfaces.is_empty() && after.interfaces.is_empty() && !after.services.is_empty();
+    let mut effects = Vec::new();
+    if connections > 0 {
+        effects
+            .push(format!("cuts {connections} live connection{}", if connections == 1 { "" } else { "s" }));
+    }
+    if !removed.is_empty() {
+        effects.push(format!("removes service {}", removed.join(", ")));
+    }
+    if dark {
+        effects.push("ends forwarding for all services".to_owned());
+    }
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(FailureKind::Unconfirmed, format!("not done: it {}", effects.join(" and ")));
+    let failure = failure.with_hint("`--yes` does it all the same; `--dry-run` shows the plan alone");
+    Err(Failure { plan: Some(Box::new(outcome.clone())), ..failure })
 }
 
 /// The services that use a pool.
 pub(super) fn users(config: &Config, pool: &str) -> Vec<String> {
-    let uses = |service: &&Service| service.pools.iter().any(|name| name == pool);
-    config.services.iter().filter(uses).map(|service| service.name.clone()).collect()
+    config.users_of(pool).map(|service| service.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Cut;
+
+    fn config(interfaces: &str, services: &[&str]) -> Config {
+        let service = |name: &&str| {
+            format!(
+                "[[service]]\nname = \"{name}\"\nvip = \"192.0.2.10\"\nport = 80\nprotocol = \"tcp\"\npools = []\n"
+            )
+        };
+        let services: String = services.iter().map(service).collect();
+        toml::from_str(&format!("interface = [{interfaces}]\n{services}")).unwrap()
+    }
+
+    #[test]
+    fn what_hurts_wants_to_be_confirmed() {
+        let eth0 = "{ name = \"eth0\" }";
+        let site = config(eth0, &["web"]);
+        let rows = [
+            ("nothing", site.clone(), 0, None),
+            ("connections", site.clone(), 2, Some("not done: it cuts 2 live connections")),
+            ("one", site.clone(), 1, Some("not done: it cuts 1 live connection")),
+            ("a service", config(eth0, &[]), 0, Some("not done: it removes service web")),
+            (
+                "both",
+                config(eth0, &[]),
+                3,
+                Some("not done: it cuts 3 live connections and removes service web"),
+            ),
+            (
+                "the last interface",
+                config("", &["web"]),
+                0,
+                Some("not done: it ends forwarding for all services"),
+            ),
+        ];
+        for (name, after, connections, want) in rows {
+            let cut = Cut { service: "web".into(), server: "web/pc1".into(), connections };
+            let cuts = if connections == 0 { vec![] } else { vec![cut] };
+            let differences = diff::diff(&site, &after);
+            let outcome = Changed { differences, cuts, ..Changed::default() };
+            let verdict = permit(&outcome, &site, &after);
+            assert_eq!(verdict.as_ref().err().map(|failure| failure.message.as_str()), want, "{name}");
+            if let Err(failure) = verdict {
+                assert_eq!((failure.kind, failure.plan), (FailureKind::Unconfirmed, Some(Box::new(outcome))));
+            }
+        }
+    }
 }

@@ -73,19 +73,26 @@ fn service(service: &model::Service, desired: &Desired, observed: &Observed) -> 
     }
 }
 
-/// A server that two pools of the service name is taken once, as the first one has it.
+/// A server that two pools of the service name is taken once, as the first one has it. Those that leave come last.
 fn servers(service: &model::Service, desired: &Desired, observed: &Observed) -> Vec<Server> {
-    let pools =
-        service.pools.iter().filter_map(|name| desired.config.pools.iter().find(|pool| pool.name == *name));
-    let all =
-        pools.flat_map(|pool| pool.servers.iter().map(|each| server(&pool.name, each, desired, observed)));
+    let members = desired.config.members_of(service);
+    let members = members.map(|(pool, each)| server(pool, each, desired, observed));
+    let leaving = desired.intent.leaving(&service.name).map(|leaving| Server {
+        weight: 0,
+        state: ServerState::NoNew,
+        ..server(&leaving.pool, &leaving.server, desired, observed)
+    });
     let mut seen = BTreeSet::new();
-    all.filter(|server| seen.insert((server.address, server.port, server.method))).collect()
+    members
+        .chain(leaving)
+        .filter(|server| seen.insert((server.address, server.port, server.method)))
+        .collect()
 }
 
 fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Observed) -> Server {
     let way = observed.way(server.address.ip);
-    let drained = desired.intent.drained.contains(&(pool.to_owned(), server.name.clone()));
+    let drained = desired.intent.is_drained(pool, &server.name);
+    let weight = desired.intent.weight(pool, server);
     let method = method(server.method);
     let (source, source_bits) = source(method, way, desired.config.tunnel_source(server.address.ip));
     Server {
@@ -94,8 +101,8 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
         address: server.address.ip.into(),
         port: if method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 },
         method,
-        weight: u32::from(server.weight),
-        state: if drained || server.weight == 0 { ServerState::NoNew } else { ServerState::Up },
+        weight: u32::from(weight),
+        state: if drained || weight == 0 { ServerState::NoNew } else { ServerState::Up },
         next_hop: way.filter(|way| device(way.ifindex, observed).is_some()).and_then(next_hop),
         mtu: way.filter(|_| !observed.generic).map_or(0, |way| way.mtu),
         source,
@@ -145,6 +152,7 @@ pub const fn method(method: model::Method) -> Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::intent::{Leaving, Mark, Order, ServerName, TemporaryWeight};
     use crate::neighbour::Link;
     use std::net::IpAddr;
 
@@ -194,7 +202,8 @@ mod tests {
             generic: false,
         };
         let mut desired = Desired { config: toml::from_str(CONFIG).unwrap(), ..Desired::default() };
-        desired.intent.drained.insert(("b".into(), "drained".into()));
+        let drain = Order { drain: Some(Mark::default()), weight: None };
+        desired.intent.orders.insert(ServerName::new("b", "drained"), drain);
         (desired, observed)
     }
 
@@ -217,6 +226,35 @@ mod tests {
             ("drained", 0, ServerState::NoNew, 0, None),
         ];
         assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn orders_count_before_settings_and_who_leaves_stays_without_a_share() {
+        let (mut desired, observed) = world();
+        let weight = Some(TemporaryWeight { weight: 9, mark: Mark::default() });
+        desired.intent.orders.insert(ServerName::new("a", "direct"), Order { drain: None, weight });
+        let leaving = |name: &str, address: &str| Leaving {
+            service: "web".into(),
+            pool: "a".into(),
+            server: model::Server {
+                name: name.into(),
+                address: address.parse().unwrap(),
+                method: model::Method::Dr,
+                weight: 5,
+            },
+            mark: Mark::default(),
+        };
+        desired.intent.leaving = vec![leaving("old", "10.0.0.2"), leaving("back", "10.0.0.1")];
+        let tables = compile(&desired, &observed);
+        let find = |name: &str| tables.services[0].servers.iter().find(|server| server.name == name);
+        assert_eq!(find("direct").map(Server::effective_weight), Some(9));
+        let old = find("old").unwrap();
+        assert_eq!(
+            (old.state, old.effective_weight(), old.next_hop.is_some()),
+            (ServerState::NoNew, 0, true)
+        );
+        assert_eq!(find("back"), None, "a member of the same address is the server");
+        assert!(tables.services[1].servers.is_empty());
     }
 
     #[test]

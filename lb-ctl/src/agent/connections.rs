@@ -30,11 +30,10 @@ impl Writer {
         let rows = [("service", service), ("server", server)];
         match rows.into_iter().find_map(|(what, name)| Some((what, name?))) {
             None => Ok(()),
-            Some((what, name)) => Err(Failure {
-                message: format!("there is no {what} {name}"),
-                hint: Some(format!("`lb-ctl {what} list` names them")),
-                kind: FailureKind::NotFound,
-            }),
+            Some((what, name)) => {
+                Err(Failure::new(FailureKind::NotFound, format!("there is no {what} {name}"))
+                    .with_hint(format!("`lb-ctl {what} list` names them")))
+            }
         }
     }
 

@@ -27,7 +27,7 @@ impl Writer {
         self.problem = done.err();
     }
 
-    fn desired(&self) -> Desired {
+    pub(super) fn desired(&self) -> Desired {
         Desired { config: self.stored.config.clone(), intent: self.stored.intent.clone() }
     }
 

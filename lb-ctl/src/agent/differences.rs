@@ -1,6 +1,5 @@
 //! What the kernel has that the store has not: what the next write would change, in an operator's words.
 
-use super::state::Desired;
 use super::writer::Writer;
 use crate::api::Failure;
 use crate::config::diff::{Difference, Kind};
@@ -9,8 +8,7 @@ use crate::datapath::tables::Write;
 impl Writer {
     /// What has to be written to make the kernel equal to what is stored. Empty while the agent does its work.
     pub(super) fn kernel_differences(&mut self) -> Result<Vec<Difference>, Failure> {
-        let desired = Desired { config: self.stored.config.clone(), intent: self.stored.intent.clone() };
-        let plan = self.plan(&desired, &self.observed.clone())?;
+        let plan = self.plan(&self.desired(), &self.observed.clone())?;
         Ok(plan.writes.iter().filter_map(difference).collect())
     }
 }

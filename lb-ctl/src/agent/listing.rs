@@ -5,6 +5,7 @@ use super::preflight;
 use super::vips;
 use super::writer::Writer;
 use crate::api::{Failure, FailureKind, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
+use crate::config::intent::Leaving;
 use crate::config::model::{Method, Pool, Server, Service};
 use crate::datapath::Load;
 use lb_common::address::Address;
@@ -25,6 +26,7 @@ impl Writer {
         let servers = pools.flat_map(|pool| {
             pool.servers.iter().map(move |server| self.server_info(pool, server, Some(&service.name)))
         });
+        let leaving = self.stored.intent.leaving(&service.name).map(|leaving| self.leaving_info(leaving));
         ServiceInfo {
             name: service.name.clone(),
             vip: service.vip,
@@ -33,7 +35,7 @@ impl Writer {
             scheduler: service.scheduler,
             on_failure: service.on_failure,
             pools: service.pools.clone(),
-            servers: servers.collect(),
+            servers: servers.chain(leaving).collect(),
         }
     }
 
@@ -44,26 +46,28 @@ impl Writer {
             && pools.iter().all(|pool| pool.name != name)
         {
             let message = format!("there is no pool {name}");
-            return Err(Failure {
-                message,
-                hint: Some("`lb-ctl pool list` names them".to_owned()),
-                kind: FailureKind::NotFound,
-            });
+            return Err(
+                Failure::new(FailureKind::NotFound, message).with_hint("`lb-ctl pool list` names them")
+            );
         }
         let wanted = pools.iter().filter(|each| pool.is_none_or(|name| each.name == name));
+        let leaving =
+            self.stored.intent.leaving.iter().filter(|leaving| pool.is_none_or(|name| leaving.pool == name));
         Ok(wanted
             .flat_map(|pool| pool.servers.iter().map(|server| self.server_info(pool, server, None)))
+            .chain(leaving.map(|leaving| self.leaving_info(leaving)))
             .collect())
     }
 
     fn server_info(&self, pool: &Pool, server: &Server, service: Option<&str>) -> ServerInfo {
-        let load = self.load(pool, server, service);
+        let load = self.load(server, service);
         let problem = self.problem_of(pool, server);
-        let drained = self.stored.intent.drained.contains(&(pool.name.clone(), server.name.clone()));
+        let drained = self.stored.intent.is_drained(&pool.name, &server.name);
+        let weight = self.stored.intent.weight(&pool.name, server);
         let state = match () {
             () if users(&self.stored.config, &pool.name).is_empty() => ServerSituation::Unused,
             () if drained => ServerSituation::Draining,
-            () if server.weight == 0 => ServerSituation::NoNew,
+            () if weight == 0 => ServerSituation::NoNew,
             () if problem.is_some() => ServerSituation::Unreachable,
             () => ServerSituation::Up,
         };
@@ -72,11 +76,30 @@ impl Writer {
             name: server.name.clone(),
             address: server.address,
             method: server.method,
-            weight: server.weight,
+            weight,
             state,
             active: Some(load.active),
             inactive: Some(load.inactive),
             problem,
+            order: self.stored.intent.order(&pool.name, &server.name).cloned(),
+            leaving: None,
+        }
+    }
+
+    fn leaving_info(&self, Leaving { service, pool, server, mark }: &Leaving) -> ServerInfo {
+        let load = self.load(server, Some(service));
+        ServerInfo {
+            pool: pool.clone(),
+            name: server.name.clone(),
+            address: server.address,
+            method: server.method,
+            weight: 0,
+            state: ServerSituation::Leaving,
+            active: Some(load.active),
+            inactive: Some(load.inactive),
+            problem: None,
+            order: None,
+            leaving: Some(mark.clone()),
         }
     }
 
@@ -92,7 +115,7 @@ impl Writer {
     }
 
     /// Connections of a server in one service, or in all. A server of two pools of a service is one in the kernel.
-    fn load(&self, _pool: &Pool, server: &Server, service: Option<&str>) -> Load {
+    fn load(&self, server: &Server, service: Option<&str>) -> Load {
         let port = if server.method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 };
         let identity = (Address::from(server.address.ip), port, super::compile::method(server.method));
         let references = self.names.server_references().into_iter().filter(|(_, owner, listed)| {

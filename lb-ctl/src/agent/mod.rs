@@ -9,11 +9,16 @@ mod change;
 pub mod compile;
 mod connections;
 mod converge;
+mod cuts;
 mod differences;
+mod history;
 pub mod ids;
+mod interfaces;
+mod leave;
 mod listing;
 pub(crate) mod lock;
 mod names;
+mod notes;
 mod observe;
 mod own_address;
 pub mod plan;
@@ -25,18 +30,19 @@ mod status;
 mod sweep;
 pub mod tables;
 mod takeover;
+mod time;
 mod traffic;
 mod vips;
 mod writer;
 
 use crate::api::server::serve_on;
 use crate::api::socket::Bound;
-use crate::api::{Failure, Reply, Request};
+use crate::api::{Failure, Reply, Request, user};
 use crate::command::resolve;
 use crate::config::parse::from_toml_with;
 use crate::datapath::{Datapath, DebugLog, OpenOptions};
 use crate::neighbour::Network;
-use crate::store::{Store, Stored};
+use crate::store::{Revision, Store, Stored};
 use anyhow::Context;
 use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
@@ -151,8 +157,11 @@ fn initial(store: &Store, options: &Options) -> anyhow::Result<Option<Stored>> {
         return Ok(Some(stored));
     }
     let Some(path) = &options.config else { return Ok(None) };
-    let stored = Stored { config: read_file(path)?, ..Stored::default() };
-    store.save(&stored)?;
+    let command = format!("agent --config {}", path.display());
+    let by = user(nix::unistd::getuid().as_raw());
+    let revision = Revision { number: 1, time: time::now(), by, command, message: None };
+    let stored = Stored { revision, config: read_file(path)?, ..Stored::default() };
+    store.commit(&stored)?;
     tracing::info!(file = %path.display(), "imported the configuration into an empty store");
     Ok(Some(stored))
 }

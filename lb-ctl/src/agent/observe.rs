@@ -1,15 +1,16 @@
 //! Looks at the host's network, and has the kernel find the MAC addresses that servers need.
 
-use super::state::{Observed, Way};
-use crate::config::model::Config;
+use super::state::{Desired, Observed, Way};
 use crate::neighbour::{Link, Neighbours, Network, NetworkError, Route, RouteError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// The addresses to look up: those of all servers, and the first of each prefix of tunnel sources.
-pub(super) fn server_addresses(config: &Config) -> BTreeSet<IpAddr> {
-    let servers = config.pools.iter().flat_map(|pool| &pool.servers).map(|server| server.address.ip);
-    servers.chain(config.tunnel_sources.iter().map(|prefix| prefix.first())).collect()
+pub(super) fn server_addresses(Desired { config, intent }: &Desired) -> BTreeSet<IpAddr> {
+    let servers = config.pools.iter().flat_map(|pool| &pool.servers);
+    let servers = servers.chain(intent.leaving.iter().map(|leaving| &leaving.server));
+    let sources = config.tunnel_sources.iter().map(|prefix| prefix.first());
+    servers.map(|server| server.address.ip).chain(sources).collect()
 }
 
 /// The host's network, with the way to each of `addresses`; `generic` as in [`Observed`].

@@ -1,6 +1,7 @@
 //! What the agent knows: what the operator wants, and what the host's network looks like.
 
-use crate::config::model::{Config, Intent};
+use crate::config::intent::Intent;
+use crate::config::model::Config;
 use crate::neighbour::{Link, LocalAddress, Mac, RouteError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 pub struct Desired {
     /// The configuration.
     pub config: Config,
-    /// What was ordered on top of it: drains.
+    /// What holds beside it: orders, and servers that leave.
     pub intent: Intent,
 }
 

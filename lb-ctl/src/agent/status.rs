@@ -27,6 +27,8 @@ impl Writer {
             }),
             silent_agent: None,
             interfaces: self.interfaces(&attachments),
+            revision: Some(self.stored.revision.clone()),
+            orders: self.stored.intent.orders.clone(),
             services: count(self.stored.config.services.len()),
             servers: count(servers().count()),
             servers_up: count(up.count()),

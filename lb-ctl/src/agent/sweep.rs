@@ -29,6 +29,7 @@ impl Writer {
             Ok(report) => {
                 self.quarantine.servers.retain(|id| !waiting.contains(id) || report.named.contains_key(id));
                 self.sweeper.report = report;
+                self.let_go();
             }
             Err(error) => tracing::error!(%error, "could not sweep the connections"),
         }

@@ -7,6 +7,7 @@ use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresse
 use super::samples::Sampling;
 use super::state::Observed;
 use super::sweep::Sweeper;
+use super::time;
 use crate::api::{Failure, Reply, Request};
 use crate::config::change::replacement;
 use crate::config::diff::diff;
@@ -14,7 +15,7 @@ use crate::datapath::{self, Datapath};
 use crate::neighbour::{Changes, Network};
 use crate::store::{Store, Stored};
 use anyhow::Context;
-use lb_common::server::ServerState;
+use lb_common::server::{ServerRef, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ pub(super) struct Writer {
     pub(super) quarantine: Quarantine,
     pub(super) names: Names,
     pub(super) sweeper: Sweeper,
+    /// Servers that leave and had no connection at the last sweep.
+    pub(super) empty: BTreeSet<ServerRef>,
     pub(super) sampling: Sampling,
     /// Why an interface of the configuration has no program.
     pub(super) unattached: BTreeMap<String, Failure>,
@@ -78,9 +81,6 @@ impl Writer {
         let gone = |state| ServerState::from_byte(state) == ServerState::Gone;
         let servers =
             kernel.servers.iter().filter(|(_, server)| gone(server.state)).map(|(id, _)| *id).collect();
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
         let mut writer = Self {
             sampling: Sampling::new(datapath.events()?),
             datapath,
@@ -89,17 +89,18 @@ impl Writer {
             network,
             changes,
             file,
-            since,
+            since: time::now(),
             observed: Observed::default(),
             kept: BTreeSet::new(),
             quarantine: Quarantine { servers, ..Quarantine::default() },
             names: Names::default(),
             sweeper: Sweeper::default(),
+            empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
             problem: None,
             ticks: 0,
         };
-        let addresses = server_addresses(&writer.stored.config);
+        let addresses = server_addresses(&writer.desired());
         writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
         writer.converge();
         writer.attach_missing();
@@ -160,7 +161,9 @@ impl Writer {
 
     async fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
         match request {
-            Request::Change(change) => self.change(&change).await.map(Reply::Changed),
+            Request::Change(request, by) => self.change(*request, by).await.map(Reply::Changed),
+            Request::History => self.history().map(Reply::History),
+            Request::Revision(number) => self.revision(number).map(Reply::Config),
             Request::Status => self.status().map(|status| Reply::Status(Box::new(status))),
             Request::Services => Ok(Reply::Services(self.services())),
             Request::Servers { pool } => self.servers(pool.as_deref()).map(Reply::Servers),
@@ -197,7 +200,7 @@ impl Writer {
 
     /// Looks at the network and follows what changed.
     async fn follow_network(&mut self) {
-        let addresses = server_addresses(&self.stored.config);
+        let addresses = server_addresses(&self.desired());
         let observed = match observe(&self.network, &addresses, &self.kept, self.has_generic()).await {
             Ok(observed) => observed,
             Err(error) => return tracing::warn!(%error, "could not look at the network"),

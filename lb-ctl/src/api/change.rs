@@ -99,6 +99,67 @@ pub enum Change {
         /// Whether it may have no services.
         allow_empty: bool,
     },
+    /// Makes the configuration that of an earlier revision again.
+    Rollback {
+        /// Its number; `None` is the one before the present one.
+        number: Option<u64>,
+    },
+}
+
+impl Change {
+    /// The word for it on the wire.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Attach(_) => "attach",
+            Self::Detach { .. } => "detach",
+            Self::ServiceAdd(_) => "service-add",
+            Self::ServiceSet { .. } => "service-set",
+            Self::ServiceRemove { .. } => "service-remove",
+            Self::ServerAdd { .. } => "server-add",
+            Self::ServerSet { .. } => "server-set",
+            Self::ServerRemove { .. } => "server-remove",
+            Self::ServerDrain { .. } => "server-drain",
+            Self::ServerUndrain { .. } => "server-undrain",
+            Self::PoolAdd { .. } => "pool-add",
+            Self::PoolSet { .. } => "pool-set",
+            Self::PoolRemove { .. } => "pool-remove",
+            Self::VipSet { .. } => "vip-set",
+            Self::Apply { .. } => "apply",
+            Self::Rollback { .. } => "rollback",
+        }
+    }
+}
+
+/// A change with what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRequest {
+    /// How. First, because what is left of the object is then the change alone, which knows all its keys.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What is asked for.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// How a change is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// What was typed, for the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Why, for the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Only say what would change, and what it would cut.
+    pub dry_run: bool,
+    /// Do it even if it cuts connections or removes a service.
+    pub confirmed: bool,
+    /// Servers that leave a service are not drained but cut.
+    pub now: bool,
+    /// The revision that the change was meant for; another one refuses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<u64>,
 }
 
 /// What changes of a service; `None` stays as it is.
@@ -121,4 +182,6 @@ pub struct ServerSettings {
     pub weight: Option<u16>,
     /// Forwarding method.
     pub method: Option<Method>,
+    /// Whether the weight is an order beside the configuration, which `undrain` ends.
+    pub temporary: bool,
 }

@@ -1,11 +1,12 @@
 //! The client of the API: one connection per request.
 
 use super::{
-    Change, Changed, ConnectionFilter, Connections, Failure, PoolInfo, Sample, SampleRequest, ServerInfo,
-    ServiceInfo, Stats, Status, VipInfo,
+    ChangeRequest, Changed, ConnectionFilter, Connections, Failure, PoolInfo, Sample, SampleRequest,
+    ServerInfo, ServiceInfo, Stats, Status, VipInfo,
 };
 use crate::config::diff::Difference;
 use crate::config::model::Config;
+use crate::store::Revision;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, header};
@@ -68,8 +69,24 @@ impl Client {
     ///
     /// # Errors
     /// The agent refuses, fails, or cannot be reached; the same for all that follow.
-    pub async fn change(&self, change: &Change) -> Result<Changed, Failure> {
-        self.send(Method::POST, "/v1/changes", change).await
+    pub async fn change(&self, request: &ChangeRequest) -> Result<Changed, Failure> {
+        self.send(Method::POST, "/v1/changes", request).await
+    }
+
+    /// The revisions that are kept, newest first.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn history(&self) -> Result<Vec<Revision>, Failure> {
+        self.get("/v1/history").await
+    }
+
+    /// The configuration of a revision.
+    ///
+    /// # Errors
+    /// As [`Client::change`].
+    pub async fn revision(&self, number: u64) -> Result<Config, Failure> {
+        self.query("/v1/config", [("revision", number)]).await
     }
 
     /// How the agent and its interfaces are.

@@ -1,5 +1,6 @@
 //! Why the agent did not do what it was asked.
 
+use super::Changed;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it was: the HTTP status and the exit code follow from it.
@@ -12,6 +13,8 @@ pub enum FailureKind {
     NotFound,
     /// It collides with what is there.
     Conflict,
+    /// It cuts connections or removes a service, and nobody said that this is meant.
+    Unconfirmed,
     /// It was right and could not be done.
     Failed,
 }
@@ -27,17 +30,25 @@ pub struct Failure {
     pub hint: Option<String>,
     /// What kind of failure it was.
     pub kind: FailureKind,
+    /// What the change would come to, when it wants to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plan: Option<Box<Changed>>,
 }
 
 impl Failure {
     /// A request that was right and could not be done.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, kind: FailureKind::Failed }
+        Self::new(FailureKind::Failed, message)
     }
 
     /// A request that is wrong in itself.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, kind: FailureKind::Usage }
+        Self::new(FailureKind::Usage, message)
+    }
+
+    /// A failure of this kind.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, kind, plan: None }
     }
 
     /// The same, with a hint.

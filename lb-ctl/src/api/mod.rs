@@ -5,6 +5,7 @@
 mod change;
 pub mod client;
 mod failure;
+mod peer;
 pub mod server;
 pub mod socket;
 mod status;
@@ -12,11 +13,12 @@ mod status;
 mod tests;
 mod traffic;
 
-pub use change::{Change, ServerSettings, ServiceSettings};
+pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};
 pub use failure::{Failure, FailureKind};
+pub(crate) use peer::user;
 pub use status::{
-    AgentInfo, AttachedMode, Changed, DecapInterface, DecapStatus, InterfaceState, InterfaceStatus, PoolInfo,
-    ServerInfo, ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
+    AgentInfo, AttachedMode, Changed, Cut, DecapInterface, DecapStatus, InterfaceState, InterfaceStatus,
+    PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,
@@ -24,14 +26,20 @@ pub use traffic::{
 };
 
 use crate::config::diff::Difference;
+use crate::config::intent::Actor;
 use crate::config::model::Config;
+use crate::store::Revision;
 use serde::Serialize;
 
 /// What can be asked of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Changes the configuration; answered with [`Reply::Changed`] when forwarding follows it.
-    Change(Change),
+    Change(Box<ChangeRequest>, Actor),
+    /// The revisions that are kept.
+    History,
+    /// The configuration of a revision.
+    Revision(u64),
     /// How the agent and its interfaces are.
     Status,
     /// Every service with its servers.
@@ -77,8 +85,10 @@ pub enum Reply {
     Stats(Stats),
     /// To [`Request::Connections`].
     Connections(Connections),
-    /// To [`Request::Config`].
+    /// To [`Request::Config`] and [`Request::Revision`].
     Config(Config),
+    /// To [`Request::History`].
+    History(Vec<Revision>),
     /// To [`Request::Diff`].
     Diff(Vec<Difference>),
     /// To [`Request::Samples`].

@@ -1,12 +1,15 @@
 //! The server of the API: HTTP/JSON on a UNIX socket.
 
+use super::peer::Peer;
 use super::socket::Bound;
-use super::{Change, ConnectionFilter, Failure, FailureKind, Reply, Request, SampleRequest};
+use super::{
+    Change, ChangeRequest, ConnectionFilter, Failure, FailureKind, Reply, Request, SampleRequest, Terms,
+};
 use crate::agent::AgentHandle;
 use crate::config::model::Config;
 use anyhow::{Context, Result};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -27,7 +30,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// The socket breaks.
 pub async fn serve_on(mut socket: Bound, handle: AgentHandle) -> Result<()> {
     let listener = socket.listener()?;
-    axum::serve(listener, router(handle)).await.context("cannot answer requests")
+    let service = router(handle).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).await.context("cannot answer requests")
 }
 
 fn router(handle: AgentHandle) -> Router {
@@ -40,7 +44,8 @@ fn router(handle: AgentHandle) -> Router {
         .route("/v1/stats", get(|state: Agent| ask(state, Request::Stats)))
         .route("/v1/samples", get(samples))
         .route("/v1/connections", get(connections))
-        .route("/v1/config", get(|state: Agent| ask(state, Request::Config)).put(put_config))
+        .route("/v1/config", get(config).put(put_config))
+        .route("/v1/history", get(|state: Agent| ask(state, Request::History)))
         .route("/v1/diff", get(|state: Agent| ask(state, Request::Diff(None))).post(post_diff))
         .route("/v1/changes", post(post_change))
         .fallback(async || refuse(FailureKind::NotFound, "there is nothing at this path"))
@@ -54,6 +59,7 @@ fn router(handle: AgentHandle) -> Router {
 }
 
 type Agent = State<AgentHandle>;
+type Sender = ConnectInfo<Peer>;
 type Answer = Result<Json<Reply>, Failure>;
 
 async fn ask(State(agent): Agent, request: Request) -> Answer {
@@ -81,9 +87,20 @@ async fn connections(agent: Agent, query: Result<Query<ConnectionFilter>, QueryR
     ask(agent, Request::Connections(filter)).await
 }
 
-async fn post_change(agent: Agent, body: Result<Json<Change>, JsonRejection>) -> Answer {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevisionQuery {
+    revision: Option<u64>,
+}
+
+async fn config(agent: Agent, query: Result<Query<RevisionQuery>, QueryRejection>) -> Answer {
+    let Query(RevisionQuery { revision }) = query?;
+    ask(agent, revision.map_or(Request::Config, Request::Revision)).await
+}
+
+async fn post_change(agent: Agent, peer: Sender, body: Result<Json<ChangeRequest>, JsonRejection>) -> Answer {
     let Json(change) = body?;
-    ask(agent, Request::Change(change)).await
+    ask(agent, Request::Change(Box::new(change), peer.0.actor())).await
 }
 
 async fn post_diff(agent: Agent, body: Result<Json<Config>, JsonRejection>) -> Answer {
@@ -96,19 +113,27 @@ async fn post_diff(agent: Agent, body: Result<Json<Config>, JsonRejection>) -> A
 struct ApplyQuery {
     #[serde(default)]
     allow_empty: bool,
+    #[serde(default)]
+    confirmed: bool,
+    #[serde(default)]
+    now: bool,
+    expect: Option<u64>,
 }
 
 async fn put_config(
     agent: Agent,
+    peer: Sender,
     query: Result<Query<ApplyQuery>, QueryRejection>,
     body: Result<Json<Config>, JsonRejection>,
 ) -> Answer {
-    let (Query(ApplyQuery { allow_empty }), Json(config)) = (query?, body?);
-    ask(agent, Request::Change(Change::Apply { config, allow_empty })).await
+    let (Query(ApplyQuery { allow_empty, confirmed, now, expect }), Json(config)) = (query?, body?);
+    let change = Change::Apply { config, allow_empty };
+    let terms = Terms { confirmed, now, expect, ..Terms::default() };
+    ask(agent, Request::Change(Box::new(ChangeRequest { terms, change }), peer.0.actor())).await
 }
 
 fn refuse(kind: FailureKind, message: &str) -> Failure {
-    Failure { message: message.to_owned(), hint: None, kind }
+    Failure::new(kind, message)
 }
 
 impl From<JsonRejection> for Failure {
@@ -128,7 +153,7 @@ impl IntoResponse for Failure {
         let status = match self.kind {
             FailureKind::Usage => StatusCode::BAD_REQUEST,
             FailureKind::NotFound => StatusCode::NOT_FOUND,
-            FailureKind::Conflict => StatusCode::CONFLICT,
+            FailureKind::Conflict | FailureKind::Unconfirmed => StatusCode::CONFLICT,
             FailureKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, Json(self)).into_response()

@@ -2,9 +2,12 @@
 
 use super::ReasonCount;
 use crate::config::diff::Difference;
+use crate::config::intent::{Mark, Order, ServerName};
 use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler, ServerAddress};
 use crate::datapath::AttachMode;
+use crate::store::Revision;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What a change came to.
@@ -18,6 +21,23 @@ pub struct Changed {
     /// After an attach, how the interface is attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<InterfaceStatus>,
+    /// Live connections that it cuts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<Cut>,
+    /// The revision in force: the new one, or that which a plan was made for.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+/// Live connections that a change cuts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Name of their service.
+    pub service: String,
+    /// Name of their server, with that of its pool: `POOL/SERVER`.
+    pub server: String,
+    /// How many.
+    pub connections: u64,
 }
 
 /// How the agent and its interfaces are.
@@ -30,6 +50,12 @@ pub struct Status {
     pub silent_agent: Option<u32>,
     /// Interfaces, configured or attached.
     pub interfaces: Vec<InterfaceStatus>,
+    /// The revision in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Orders of the operator that hold beside the configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orders: BTreeMap<ServerName, Order>,
     /// Number of services.
     pub services: u64,
     /// Number of servers, each counted once per service that uses it.
@@ -163,6 +189,12 @@ pub struct ServerInfo {
     /// Why it cannot be forwarded to, when it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the operator ordered beside the configuration, by whom and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// Who took it out of the service, and when, while it keeps its last connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Mark>,
 }
 
 /// What a server may be given.
@@ -175,6 +207,8 @@ pub enum ServerSituation {
     NoNew,
     /// The operator took it out of rotation: known connections only.
     Draining,
+    /// It is configured no more: known connections only, until the last one ends.
+    Leaving,
     /// The way to it is not known: nothing.
     Unreachable,
     /// No service uses its pool.
@@ -188,6 +222,7 @@ impl ServerSituation {
             Self::Up => "up",
             Self::NoNew => "no-new",
             Self::Draining => "draining",
+            Self::Leaving => "leaving",
             Self::Unreachable => "unreachable",
             Self::Unused => "unused",
         }

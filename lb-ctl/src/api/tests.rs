@@ -53,7 +53,21 @@ fn changed() -> Changed {
     let (object, name) = ("service".to_owned(), "web".to_owned());
     let difference =
         Difference { change: Kind::Added, object, name, detail: "address 192.0.2.10:80/tcp".to_owned() };
-    Changed { differences: vec![difference], notes: vec!["a note".to_owned()], interface: None }
+    let cuts = vec![Cut { service: "web".into(), server: "web/pc1".into(), connections: 3 }];
+    let (differences, notes) = (vec![difference], vec!["a note".to_owned()]);
+    Changed { differences, notes, interface: None, cuts, revision: 12 }
+}
+
+/// The change with everything that can go with it.
+fn request(change: Change) -> ChangeRequest {
+    let (command, message) = (Some("what was typed".into()), Some("why".into()));
+    let terms = Terms { command, message, dry_run: true, confirmed: true, now: true, expect: Some(3) };
+    ChangeRequest { terms, change }
+}
+
+/// Who runs the tests, as the kernel tells it to the server.
+fn own_user() -> Actor {
+    user(nix::unistd::getuid().as_raw())
 }
 
 fn service_add() -> Change {
@@ -86,7 +100,9 @@ async fn every_request_arrives_as_it_was_sent() {
     assert_eq!(client.config().await, Err(refused.clone()));
     assert_eq!(client.diff(None).await, Err(refused.clone()));
     assert_eq!(client.diff(Some(&config)).await, Err(refused.clone()));
-    assert_eq!(client.change(&service_add()).await, Err(refused));
+    assert_eq!(client.change(&request(service_add())).await, Err(refused.clone()));
+    assert_eq!(client.history().await, Err(refused.clone()));
+    assert_eq!(client.revision(12).await, Err(refused));
     let want = [
         Request::Status,
         Request::Services,
@@ -100,7 +116,9 @@ async fn every_request_arrives_as_it_was_sent() {
         Request::Config,
         Request::Diff(None),
         Request::Diff(Some(config)),
-        Request::Change(service_add()),
+        Request::Change(Box::new(request(service_add())), own_user()),
+        Request::History,
+        Request::Revision(12),
     ];
     assert_eq!(pair.asked(), want);
 }
@@ -108,14 +126,15 @@ async fn every_request_arrives_as_it_was_sent() {
 #[tokio::test]
 async fn an_answer_comes_back_as_it_was_given() {
     let pair = pair(|_| Ok(Reply::Changed(changed())));
-    assert_eq!(pair.client.change(&service_add()).await, Ok(changed()));
+    assert_eq!(pair.client.change(&request(service_add())).await, Ok(changed()));
 }
 
 #[tokio::test]
 async fn a_failure_keeps_its_kind_and_hint() {
-    use FailureKind::{Conflict, Failed, NotFound, Usage};
-    for (kind, status) in [(Usage, "400"), (NotFound, "404"), (Conflict, "409"), (Failed, "500")] {
-        let failure = Failure { message: "it is so".into(), hint: Some("do this".into()), kind };
+    use FailureKind::{Conflict, Failed, NotFound, Unconfirmed, Usage};
+    let rows = [(Usage, "400"), (NotFound, "404"), (Conflict, "409"), (Unconfirmed, "409"), (Failed, "500")];
+    for (kind, status) in rows {
+        let failure = Failure::new(kind, "it is so").with_hint("do this");
         let given = failure.clone();
         let pair = pair(move |_| Err(given.clone()));
         assert_eq!(pair.client.status().await, Err(failure));
@@ -153,12 +172,13 @@ async fn what_is_no_request_is_refused_and_reaches_nobody() {
 #[tokio::test]
 async fn a_whole_configuration_can_be_put() {
     let pair = pair(|_| Ok(Reply::Changed(changed())));
-    let request = "PUT /v1/config?allow_empty=true HTTP/1.1\r\nhost: lb\r\nconnection: close\r\n\
+    let request = "PUT /v1/config?allow_empty=true&confirmed=true&expect=7 HTTP/1.1\r\nhost: lb\r\nconnection: close\r\n\
                    content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     let (line, _) = pair.raw(request).await;
     assert!(line.contains("200"), "{line}");
-    let apply = Change::Apply { config: Config::default(), allow_empty: true };
-    assert_eq!(pair.asked(), [Request::Change(apply)]);
+    let change = Change::Apply { config: Config::default(), allow_empty: true };
+    let terms = Terms { confirmed: true, expect: Some(7), ..Terms::default() };
+    assert_eq!(pair.asked(), [Request::Change(Box::new(ChangeRequest { terms, change }), own_user())]);
 }
 
 #[tokio::test]
@@ -192,7 +212,7 @@ async fn every_change_survives_the_wire() {
         scheduler: Some(Scheduler::Sh),
         on_failure: Some(OnFailure::Drop),
     };
-    let server_settings = ServerSettings { weight: Some(7), method: Some(Method::Ipip) };
+    let server_settings = ServerSettings { weight: Some(7), method: Some(Method::Ipip), temporary: false };
     let changes = [
         Change::Attach(Interface { name: "eth0".into(), mode: crate::config::model::Mode::Generic }),
         Change::Detach { name: "eth0".into() },
@@ -209,9 +229,14 @@ async fn every_change_survives_the_wire() {
         Change::PoolRemove { name: pool },
         Change::VipSet { address: "192.0.2.10".parse().unwrap(), announce: Some(Announce::None) },
         Change::Apply { config: Config::default(), allow_empty: true },
+        Change::Rollback { number: None },
+        Change::Rollback { number: Some(7) },
     ];
     for change in changes {
-        let json = serde_json::to_string(&change).unwrap();
-        assert_eq!(serde_json::from_str::<Change>(&json).unwrap(), change, "{json}");
+        for request in [request(change.clone()), ChangeRequest { terms: Terms::default(), change }] {
+            let json = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<ChangeRequest>(&json).unwrap(), request, "{json}");
+            assert!(json.contains(&format!("\"change\":\"{}\"", request.change.word())), "{json}");
+        }
     }
 }

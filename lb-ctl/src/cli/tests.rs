@@ -113,7 +113,10 @@ fn wrong_usage_is_refused_with_its_reason() {
         ("decap attach eth0", MissingRequiredArgument, "--vip"),
         ("stats --watch 0", ValueValidation, "0 is not in"),
         ("stats --watch --samples 5", ArgumentConflict, "--samples"),
-        ("rollback 3", InvalidSubcommand, "rollback"),
+        ("rollback three", ValueValidation, "three"),
+        ("apply lb.toml --yes --dry-run", ArgumentConflict, "--dry-run"),
+        ("server set web pc2 --temporary", MissingRequiredArgument, "--weight"),
+        ("upgrade-all", InvalidSubcommand, "upgrade-all"),
     ];
     for (row, kind, want) in rows {
         let error = Cli::try_parse_from(std::iter::once("lb-ctl").chain(row.split(' '))).unwrap_err();

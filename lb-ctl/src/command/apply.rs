@@ -1,6 +1,7 @@
 //! `lb-ctl apply`.
 
-use super::{change, file};
+use super::consent::Consent;
+use super::file;
 use crate::api::Change;
 use crate::cli::Global;
 use anyhow::Result;
@@ -15,12 +16,19 @@ pub struct Arguments {
     /// Accept a file without services: all that are there are removed
     #[arg(long)]
     allow_empty: bool,
+    /// Cut the connections of servers that leave, instead of draining these
+    #[arg(long)]
+    now: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Replaces the configuration by that of a file.
 ///
 /// # Errors
 /// The file is no configuration, or the agent refuses or cannot be reached.
-pub async fn run(global: &Global, Arguments { file, allow_empty }: Arguments) -> Result<()> {
-    change(global, Change::Apply { config: file::read(&file)?, allow_empty }).await
+pub async fn run(global: &Global, arguments: Arguments) -> Result<()> {
+    let Arguments { file, allow_empty, now, consent } = arguments;
+    let change = Change::Apply { config: file::read(&file)?, allow_empty };
+    consent.change_at(global, change, now).await
 }

@@ -1,6 +1,7 @@
 //! `lb-ctl attach`.
 
 use super::agent::{Tuning, log_to_stderr, options};
+use super::consent::Consent;
 use super::{client, preflight, start, wait};
 use crate::agent;
 use crate::api::{Change, Failure};
@@ -89,7 +90,7 @@ impl Fresh {
 }
 
 async fn attach(global: &Global, interface: Interface) -> Result<()> {
-    super::change(global, Change::Attach(interface)).await
+    Consent::default().change(global, Change::Attach(interface)).await
 }
 
 fn run_here(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()> {

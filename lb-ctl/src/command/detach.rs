@@ -1,6 +1,7 @@
 //! `lb-ctl detach`.
 
-use super::{change, client};
+use super::client;
+use super::consent::Consent;
 use crate::api::{Change, Failure};
 use crate::cli::Global;
 use anyhow::Result;
@@ -13,19 +14,21 @@ pub struct Arguments {
     /// Name of the interface
     #[arg(value_name = "INTERFACE")]
     name: String,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Takes the program off an interface.
 ///
 /// # Errors
 /// The agent refuses or cannot be reached.
-pub async fn run(global: &Global, Arguments { name }: Arguments) -> Result<()> {
+pub async fn run(global: &Global, Arguments { name, consent }: Arguments) -> Result<()> {
     let client = client(global);
     if !client.is_agent_there().await? {
         let pin = global.bpffs.join("links").join(&name);
         return Err(no_agent(&name, client.socket(), pin.exists().then_some(&*pin)).into());
     }
-    change(global, Change::Detach { name }).await
+    consent.change(global, Change::Detach { name }).await
 }
 
 /// Only the agent changes the configuration; the pin, where there is one, is the way without it.

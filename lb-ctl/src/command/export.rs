@@ -13,6 +13,9 @@ pub struct Arguments {
     /// Format of the output; --json is the same as json
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Number of an earlier revision, as `history` lists them [default: the one in force]
+    #[arg(long, value_name = "NUMBER")]
+    revision: Option<u64>,
 }
 
 /// A format of the configuration.
@@ -29,8 +32,12 @@ pub enum Format {
 ///
 /// # Errors
 /// The agent cannot be reached.
-pub async fn run(global: &Global, Arguments { format }: Arguments) -> Result<()> {
-    let config = client(global).config().await?;
+pub async fn run(global: &Global, Arguments { format, revision }: Arguments) -> Result<()> {
+    let client = client(global);
+    let config = match revision {
+        Some(number) => client.revision(number).await?,
+        None => client.config().await?,
+    };
     if global.json || format == Format::Json {
         return render::json(&config);
     }

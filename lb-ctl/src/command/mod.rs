@@ -5,15 +5,18 @@ pub mod apply;
 pub mod attach;
 pub mod completions;
 pub mod connections;
+mod consent;
 pub mod decap;
 pub mod detach;
 pub mod diff;
 pub mod export;
 mod file;
+pub mod history;
 pub mod list;
 pub mod pool;
 mod preflight;
 pub mod resolve;
+pub mod rollback;
 pub mod server;
 pub mod service;
 mod start;
@@ -21,10 +24,8 @@ pub mod stats;
 pub mod status;
 pub mod vip;
 
-use crate::api::Change;
 use crate::api::client::Client;
 use crate::cli::{Cli, Command, Global};
-use crate::render;
 use anyhow::{Context, Result};
 
 /// Does what was typed.
@@ -47,6 +48,8 @@ pub fn main(Cli { global, command }: Cli) -> Result<()> {
         Command::Connections(arguments) => wait(connections::run(&global, arguments)),
         Command::Apply(arguments) => wait(apply::run(&global, arguments)),
         Command::Diff(arguments) => wait(diff::run(&global, arguments)),
+        Command::History => wait(history::run(&global)),
+        Command::Rollback(arguments) => wait(rollback::run(&global, arguments)),
         Command::Export(arguments) => wait(export::run(&global, arguments)),
         Command::Completions(arguments) => completions::run(arguments),
     }
@@ -59,10 +62,4 @@ fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 fn client(global: &Global) -> Client {
     Client::new(&global.socket)
-}
-
-/// Sends one change and tells what came of it.
-async fn change(global: &Global, change: Change) -> Result<()> {
-    let changed = client(global).change(&change).await?;
-    render::show(global.json, &changed, render::change::changed)
 }

@@ -1,6 +1,7 @@
 //! `lb-ctl pool`.
 
-use super::{change, client};
+use super::client;
+use super::consent::Consent;
 use crate::api::Change;
 use crate::cli::Global;
 use crate::render;
@@ -14,6 +15,9 @@ pub enum Command {
     Add {
         /// Name of the pool
         name: String,
+        /// Whether what hurts is meant
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Set which pools a service uses
     Set {
@@ -22,11 +26,17 @@ pub enum Command {
         /// Names of the pools, in order
         #[arg(required = true)]
         pools: Vec<String>,
+        /// Whether what hurts is meant
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Remove a pool that no service uses, with its servers
     Remove {
         /// Name of the pool
         name: String,
+        /// Whether what hurts is meant
+        #[command(flatten)]
+        consent: Consent,
     },
     /// List the pools
     List,
@@ -39,9 +49,11 @@ impl Command {
     /// The agent refuses or cannot be reached.
     pub async fn run(self, global: &Global) -> Result<()> {
         match self {
-            Self::Add { name } => change(global, Change::PoolAdd { name }).await,
-            Self::Set { service, pools } => change(global, Change::PoolSet { service, pools }).await,
-            Self::Remove { name } => change(global, Change::PoolRemove { name }).await,
+            Self::Add { name, consent } => consent.change(global, Change::PoolAdd { name }).await,
+            Self::Set { service, pools, consent } => {
+                consent.change(global, Change::PoolSet { service, pools }).await
+            }
+            Self::Remove { name, consent } => consent.change(global, Change::PoolRemove { name }).await,
             Self::List => list(global).await,
         }
     }

@@ -1,6 +1,7 @@
 //! `lb-ctl server`.
 
-use super::{change, client, resolve};
+use super::consent::Consent;
+use super::{client, resolve};
 use crate::api::{Change, ServerSettings};
 use crate::cli::Global;
 use crate::config::model::{Method, Server};
@@ -15,11 +16,11 @@ pub enum Command {
     Add(Add),
     /// Change a server
     Set(Set),
-    /// Remove a server; its connections are reset
+    /// Remove a server; its connections are reset, so drain it first
     Remove(Named),
     /// Take a server out of rotation: it keeps its connections and gets no new ones
     Drain(Named),
-    /// End a drain
+    /// End a drain or a temporary weight
     Undrain(Named),
     /// List the servers of a pool, or of all
     List {
@@ -44,6 +45,8 @@ pub struct Add {
     /// Name of the server [default: its address]
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// What changes of a server.
@@ -58,6 +61,9 @@ pub struct Set {
     /// How packets reach it
     #[arg(long, value_enum, group = "settings")]
     method: Option<Method>,
+    /// Order the weight beside the configuration: it survives `apply` and `rollback` until `undrain`
+    #[arg(long, requires = "weight", conflicts_with = "method")]
+    temporary: bool,
 }
 
 /// Which server.
@@ -67,6 +73,8 @@ pub struct Named {
     pool: String,
     /// Name of the server, or its address
     server: String,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Command {
@@ -76,27 +84,35 @@ impl Command {
     /// The agent refuses or cannot be reached, or a host name has no address.
     pub async fn run(self, global: &Global) -> Result<()> {
         match self {
-            Self::Add(arguments) => change(global, add(arguments)?).await,
-            Self::Set(Set { named: Named { pool, server }, weight, method }) => {
-                change(
-                    global,
-                    Change::ServerSet { pool, server, settings: ServerSettings { weight, method } },
-                )
-                .await
+            Self::Add(arguments) => {
+                let consent = arguments.consent.clone();
+                consent.change(global, add(arguments)?).await
             }
-            Self::Remove(Named { pool, server }) => {
-                change(global, Change::ServerRemove { pool, server }).await
+            Self::Set(Set { named, weight, method, temporary }) => {
+                let settings = ServerSettings { weight, method, temporary };
+                named.change(global, |pool, server| Change::ServerSet { pool, server, settings }).await
             }
-            Self::Drain(Named { pool, server }) => change(global, Change::ServerDrain { pool, server }).await,
-            Self::Undrain(Named { pool, server }) => {
-                change(global, Change::ServerUndrain { pool, server }).await
+            Self::Remove(named) => {
+                named.change(global, |pool, server| Change::ServerRemove { pool, server }).await
+            }
+            Self::Drain(named) => {
+                named.change(global, |pool, server| Change::ServerDrain { pool, server }).await
+            }
+            Self::Undrain(named) => {
+                named.change(global, |pool, server| Change::ServerUndrain { pool, server }).await
             }
             Self::List { pool } => list(global, pool.as_deref()).await,
         }
     }
 }
 
-fn add(Add { pool, address: text, method, weight, name }: Add) -> Result<Change> {
+impl Named {
+    async fn change(self, global: &Global, change: impl FnOnce(String, String) -> Change) -> Result<()> {
+        self.consent.change(global, change(self.pool, self.server)).await
+    }
+}
+
+fn add(Add { pool, address: text, method, weight, name, consent: _ }: Add) -> Result<Change> {
     let address = resolve::server_address(&text)?;
     // An address is named as it is written back, a host name as it was typed.
     let default =

@@ -1,6 +1,7 @@
 //! `lb-ctl service`.
 
-use super::{change, client};
+use super::client;
+use super::consent::Consent;
 use crate::api::{Change, ServiceSettings};
 use crate::cli::Global;
 use crate::config::model::{Endpoint, OnFailure, Ports, Scheduler, Service};
@@ -19,6 +20,9 @@ pub enum Command {
     Remove {
         /// Name of the service
         name: String,
+        /// Whether what hurts is meant
+        #[command(flatten)]
+        consent: Consent,
     },
     /// List the services
     List,
@@ -41,6 +45,8 @@ pub struct Add {
     /// Pool of servers; may be given more than once [default: one of the service's name, which is made]
     #[arg(long = "pool", value_name = "POOL")]
     pools: Vec<String>,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// What changes of a service.
@@ -58,6 +64,8 @@ pub struct Set {
     /// What a client gets when no server can take it
     #[arg(long, value_enum, group = "settings")]
     on_failure: Option<OnFailure>,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Command {
@@ -67,22 +75,30 @@ impl Command {
     /// The agent refuses or cannot be reached.
     pub async fn run(self, global: &Global) -> Result<()> {
         match self {
-            Self::Add(arguments) => change(global, add(arguments)).await,
-            Self::Set(arguments) => change(global, set(arguments)).await,
-            Self::Remove { name } => change(global, Change::ServiceRemove { name }).await,
+            Self::Add(arguments) => arguments.run(global).await,
+            Self::Set(arguments) => arguments.run(global).await,
+            Self::Remove { name, consent } => consent.change(global, Change::ServiceRemove { name }).await,
             Self::List => list(global).await,
         }
     }
 }
 
-fn add(Add { name, endpoint, scheduler, on_failure, pools }: Add) -> Change {
-    let Endpoint { vip, port, protocol } = endpoint;
-    let pools = if pools.is_empty() { vec![name.clone()] } else { pools };
-    Change::ServiceAdd(Service { name, vip, port, protocol, scheduler, on_failure, pools })
+impl Add {
+    async fn run(self, global: &Global) -> Result<()> {
+        let Self { name, endpoint, scheduler, on_failure, pools, consent } = self;
+        let Endpoint { vip, port, protocol } = endpoint;
+        let pools = if pools.is_empty() { vec![name.clone()] } else { pools };
+        let service = Service { name, vip, port, protocol, scheduler, on_failure, pools };
+        consent.change(global, Change::ServiceAdd(service)).await
+    }
 }
 
-fn set(Set { name, port, scheduler, on_failure }: Set) -> Change {
-    Change::ServiceSet { name, settings: ServiceSettings { port, scheduler, on_failure } }
+impl Set {
+    async fn run(self, global: &Global) -> Result<()> {
+        let Self { name, port, scheduler, on_failure, consent } = self;
+        let settings = ServiceSettings { port, scheduler, on_failure };
+        consent.change(global, Change::ServiceSet { name, settings }).await
+    }
 }
 
 async fn list(global: &Global) -> Result<()> {

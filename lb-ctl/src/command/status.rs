@@ -78,6 +78,8 @@ const fn nothing() -> Status {
         agent: None,
         silent_agent: None,
         interfaces: Vec::new(),
+        revision: None,
+        orders: BTreeMap::new(),
         services: 0,
         servers: 0,
         servers_up: 0,

@@ -1,6 +1,7 @@
 //! `lb-ctl vip`.
 
-use super::{change, client};
+use super::client;
+use super::consent::Consent;
 use crate::api::Change;
 use crate::cli::Global;
 use crate::config::model::{Announce, VipAddress};
@@ -20,6 +21,9 @@ pub enum Command {
         /// arp: the agent puts it on the interface and announces it; none: it is routed to the director
         #[arg(long, value_enum)]
         announce: Announce,
+        /// Whether what hurts is meant
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -31,8 +35,9 @@ impl Command {
     pub async fn run(self, global: &Global) -> Result<()> {
         match self {
             Self::List => list(global).await,
-            Self::Set { address, announce } => {
-                change(global, Change::VipSet { address: address.0, announce: Some(announce) }).await
+            Self::Set { address, announce, consent } => {
+                let change = Change::VipSet { address: address.0, announce: Some(announce) };
+                consent.change(global, change).await
             }
         }
     }

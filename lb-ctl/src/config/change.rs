@@ -3,20 +3,27 @@
 //! What is so already is no change; what is there otherwise is a conflict, never overwritten by an `add`.
 
 use super::ConfigError;
-use super::model::{Config, Intent, Interface, Pool, Server, Service, Vip, VipAddress};
+use super::intent::{Intent, Mark, Order, ServerName, TemporaryWeight};
+use super::model::{Config, Interface, Pool, Server, Service, Vip, VipAddress};
 use super::nearest::nearest;
 use super::validate::validate;
 use crate::api::{Change, ServerSettings, ServiceSettings};
 
-/// The configuration and intent after `change`.
+/// The configuration and intent after `change`, which `mark` says who makes and when.
+///
+/// Orders of servers that `apply` or a rollback takes away are kept: the server may come back. Who leaves its service is not
+/// judged here, see [`super::intent::leaving`].
 ///
 /// # Errors
 /// It names what does not exist, collides with what does, or leads to a configuration that cannot be.
-pub fn apply(config: &Config, intent: &Intent, change: &Change) -> Result<(Config, Intent), ConfigError> {
-    let mut next = Draft { config: config.clone(), intent: intent.clone() };
+pub fn apply(
+    (config, intent): (&Config, &Intent),
+    change: &Change,
+    mark: &Mark,
+) -> Result<(Config, Intent), ConfigError> {
+    let mut next = Draft { config: config.clone(), intent: intent.clone(), mark };
     next.change(change)?;
     validate(&next.config)?;
-    next.forget_strangers();
     Ok((next.config, next.intent))
 }
 
@@ -29,12 +36,13 @@ pub fn replacement(current: &Config, file: &Config) -> Config {
     next
 }
 
-struct Draft {
+struct Draft<'m> {
     config: Config,
     intent: Intent,
+    mark: &'m Mark,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn change(&mut self, change: &Change) -> Result<(), ConfigError> {
         match change {
             Change::Attach(interface) => self.attach(interface),
@@ -45,8 +53,8 @@ impl Draft {
             Change::ServerAdd { pool, server } => self.server_add(pool, server)?,
             Change::ServerSet { pool, server, settings } => self.server_set(pool, server, *settings)?,
             Change::ServerRemove { pool, server } => self.server_remove(pool, server)?,
-            Change::ServerDrain { pool, server } => self.drain(pool, server, true)?,
-            Change::ServerUndrain { pool, server } => self.drain(pool, server, false)?,
+            Change::ServerDrain { pool, server } => self.drain(pool, server)?,
+            Change::ServerUndrain { pool, server } => self.undrain(pool, server)?,
             Change::PoolAdd { name } => self.pool_add(name),
             Change::PoolSet { service, pools } => self.service(service)?.pools.clone_from(pools),
             Change::PoolRemove { name } => self.pool_remove(name)?,
@@ -55,6 +63,7 @@ impl Draft {
                 vip.announce = announce.unwrap_or(vip.announce);
             }
             Change::Apply { config, allow_empty } => self.replace(config, *allow_empty)?,
+            Change::Rollback { number } => return Err(unresolved(*number)),
         }
         Ok(())
     }
@@ -106,9 +115,14 @@ impl Draft {
         self.service(name)?;
         self.config.services.retain(|service| service.name != name);
         if self.config.users_of(name).next().is_none() {
-            self.config.pools.retain(|pool| pool.name != name);
+            self.forget_pool(name);
         }
         Ok(())
+    }
+
+    fn forget_pool(&mut self, name: &str) {
+        self.config.pools.retain(|pool| pool.name != name);
+        self.intent.orders.retain(|server, _| server.pool != name);
     }
 
     fn server_add(&mut self, pool: &str, server: &Server) -> Result<(), ConfigError> {
@@ -123,26 +137,66 @@ impl Draft {
     }
 
     fn server_set(&mut self, pool: &str, server: &str, settings: ServerSettings) -> Result<(), ConfigError> {
+        if settings.temporary {
+            return self.set_temporary_weight(pool, server, settings);
+        }
         let server = self.server(pool, server)?;
         server.weight = settings.weight.unwrap_or(server.weight);
         server.method = settings.method.unwrap_or(server.method);
         Ok(())
     }
 
+    fn set_temporary_weight(
+        &mut self,
+        pool: &str,
+        server: &str,
+        settings: ServerSettings,
+    ) -> Result<(), ConfigError> {
+        let ServerSettings { weight: Some(weight), method: None, .. } = settings else {
+            return Err(ConfigError::invalid("only a weight can be temporary")
+                .hint("`lb-ctl server set POOL SERVER --weight N --temporary`"));
+        };
+        let mark = self.mark.clone();
+        let order = self.order(pool, server)?;
+        if order.weight.as_ref().is_none_or(|known| known.weight != weight) {
+            order.weight = Some(TemporaryWeight { weight, mark });
+        }
+        Ok(())
+    }
+
+    /// One that only leaves is let go at once.
     fn server_remove(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
-        let name = self.server(pool, server)?.name.clone();
+        let before = self.intent.leaving.len();
+        self.intent.leaving.retain(|leaving| !(leaving.pool == pool && leaving.server.name == server));
+        let is_leaving = self.intent.leaving.len() < before;
+        let name = match self.server(pool, server) {
+            Ok(server) => server.name.clone(),
+            Err(_) if is_leaving => return Ok(()),
+            Err(missing) => return Err(missing),
+        };
+        self.intent.orders.remove(&ServerName::new(pool, &name));
         self.pool(pool)?.servers.retain(|server| server.name != name);
         Ok(())
     }
 
-    fn drain(&mut self, pool: &str, server: &str, drained: bool) -> Result<(), ConfigError> {
-        let key = (pool.to_owned(), self.server(pool, server)?.name.clone());
-        if drained {
-            self.intent.drained.insert(key);
-        } else {
-            self.intent.drained.remove(&key);
+    fn drain(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
+        let mark = self.mark.clone();
+        self.order(pool, server)?.drain.get_or_insert(mark);
+        Ok(())
+    }
+
+    /// Ends every order, also one of a server that is not configured now.
+    fn undrain(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
+        if self.intent.orders.remove(&ServerName::new(pool, server)).is_none() {
+            let name = self.server(pool, server)?.name.clone();
+            self.intent.orders.remove(&ServerName::new(pool, &name));
         }
         Ok(())
+    }
+
+    fn order(&mut self, pool: &str, server: &str) -> Result<&mut Order, ConfigError> {
+        let name = ServerName::new(pool, &self.server(pool, server)?.name);
+        Ok(self.intent.orders.entry(name).or_default())
     }
 
     fn pool_add(&mut self, name: &str) {
@@ -158,7 +212,7 @@ impl Draft {
             let hint = format!("`lb-ctl pool set {} OTHER` takes another", service.name);
             return Err(ConfigError::conflict(message).hint(hint));
         }
-        self.config.pools.retain(|pool| pool.name != name);
+        self.forget_pool(name);
         Ok(())
     }
 
@@ -199,14 +253,11 @@ impl Draft {
         #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
         &mut vips[index]
     }
+}
 
-    fn forget_strangers(&mut self) {
-        let config = &self.config;
-        let is_there = |pool: &str, name: &str| {
-            config.pool(pool).is_some_and(|pool| pool.servers.iter().any(|server| server.name == name))
-        };
-        self.intent.drained.retain(|(pool, server)| is_there(pool, server));
-    }
+/// The configuration of a revision is the store's to find.
+fn unresolved(number: Option<u64>) -> ConfigError {
+    ConfigError::invalid(format!("revision {} is not known here", number.unwrap_or_default()))
 }
 
 fn find_server(servers: &[Server], name: &str) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! What distinguishes two configurations, in the words of an operator.
 
+use super::intent::{Intent, Leaving, Order};
 use super::model::{Config, Pool, Server, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::fmt::Display;
 pub struct Difference {
     /// Added, changed or removed.
     pub change: Kind,
-    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`.
+    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`, `order`, `leaving`.
     pub object: String,
     /// Its name; a server's is `POOL/SERVER`.
     pub name: String,
@@ -57,6 +58,33 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Difference> {
     compare("interface", interfaces(old), interfaces(new));
     compare("tunnel-source", tunnel_sources(old), tunnel_sources(new));
     differences
+}
+
+/// What differs of that which holds beside a configuration: orders of the operator, and servers that leave.
+pub fn intents(old: &Intent, new: &Intent) -> Vec<Difference> {
+    let orders = |intent: &Intent| {
+        intent
+            .orders
+            .iter()
+            .map(|(name, order)| (name.to_string(), order_settings(order)))
+            .collect::<Vec<_>>()
+    };
+    let mut differences = compare_objects("order", &orders(old), &orders(new));
+    let leaving = |intent: &Intent| intent.leaving.iter().map(leaving_settings).collect::<Vec<_>>();
+    differences.extend(compare_objects("leaving", &leaving(old), &leaving(new)));
+    differences
+}
+
+fn order_settings(order: &Order) -> Settings {
+    let drain = if order.drain.is_some() { "no new connections" } else { "none" };
+    let weight = order.weight.as_ref().map_or_else(|| "as configured".to_owned(), |it| it.weight.to_string());
+    vec![("drain", drain.to_owned()), ("weight", weight)]
+}
+
+fn leaving_settings(leaving: &Leaving) -> (String, Settings) {
+    let Leaving { service, pool, server, .. } = leaving;
+    let name = format!("{pool}/{}", server.name);
+    (name, vec![("service", service.clone()), ("until", "its last connection ends".to_owned())])
 }
 
 fn compare_objects(object: &str, old: &[(String, Settings)], new: &[(String, Settings)]) -> Vec<Difference> {

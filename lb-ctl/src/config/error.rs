@@ -53,6 +53,6 @@ impl ConfigError {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self { message: error.to_string(), hint: error.hint, kind: error.kind }
+        Self { hint: error.hint.clone(), ..Self::new(error.kind, error.to_string()) }
     }
 }

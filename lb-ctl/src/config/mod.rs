@@ -4,6 +4,7 @@ pub mod address;
 pub mod change;
 pub mod diff;
 pub mod error;
+pub mod intent;
 mod keys;
 pub mod model;
 pub mod nearest;

@@ -4,7 +4,6 @@ pub use super::address::{Endpoint, ServerAddress, VipAddress};
 pub use super::ports::Ports;
 pub use super::prefix::Prefix;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -197,15 +196,6 @@ pub enum Method {
     Ipip,
 }
 
-/// What the operator asked for beside the configuration; it survives `apply`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Intent {
-    /// Servers that take no new connections, as (pool, server).
-    #[serde(default)]
-    pub drained: BTreeSet<(String, String)>,
-}
-
 impl Config {
     /// The service of this name.
     pub fn service(&self, name: &str) -> Option<&Service> {
@@ -220,6 +210,12 @@ impl Config {
     /// The services that use this pool, in order.
     pub fn users_of(&self, pool: &str) -> impl Iterator<Item = &Service> {
         self.services.iter().filter(move |service| service.pools.iter().any(|name| name == pool))
+    }
+
+    /// The servers of a service with their pools, in the order of its pools.
+    pub fn members_of(&self, service: &Service) -> impl Iterator<Item = (&str, &Server)> {
+        let pools = service.pools.iter().filter_map(|name| self.pool(name));
+        pools.flat_map(|pool| pool.servers.iter().map(|server| (pool.name.as_str(), server)))
     }
 
     /// The outer sources of tunnels to `server`, if they are not the route's.
@@ -237,13 +233,6 @@ impl Service {
     /// VIP, ports and protocol together.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { vip: self.vip, port: self.port.clone(), protocol: self.protocol }
-    }
-}
-
-impl Intent {
-    /// Whether the operator took this server out of rotation.
-    pub fn is_drained(&self, pool: &str, server: &str) -> bool {
-        self.drained.contains(&(pool.to_owned(), server.to_owned()))
     }
 }
 

@@ -2,19 +2,63 @@
 
 use super::status::attached_words;
 use super::style;
-use crate::api::Changed;
+use crate::api::{Changed, Cut, Failure};
 use crate::config::diff::{Difference, Kind};
 use std::path::Path;
 
 /// What a change came to.
 pub fn changed(changed: &Changed) -> String {
+    lines(&changed.differences) + &outcome(changed)
+}
+
+/// The same, where the differences were told before.
+pub fn outcome(changed: &Changed) -> String {
     let outcome = match &changed.interface {
         Some(interface) => format!("{}\n", attached_words(interface)),
         None if changed.differences.is_empty() => "nothing to change: it is so already\n".to_owned(),
         None => String::new(),
     };
     let notes = changed.notes.iter().map(|note| style::labelled(style::HINT, "note", note));
-    [lines(&changed.differences), outcome].into_iter().chain(notes).collect()
+    let revision = if makes_a_revision(changed) {
+        format!("revision {}{}\n", changed.revision, cut_words(&changed.cuts))
+    } else {
+        String::new()
+    };
+    [outcome].into_iter().chain(notes).chain([revision]).collect()
+}
+
+/// What would change, and what that would cut.
+pub fn plan(plan: &Changed) -> String {
+    let cut = |cut: &Cut| {
+        let text =
+            format!("service {}, server {}: {}", cut.service, cut.server, connections(cut.connections));
+        style::labelled(style::ERROR, "cuts", &text)
+    };
+    let cuts: String = plan.cuts.iter().map(cut).collect();
+    let none = if plan.cuts.is_empty() { "no live connection is cut\n" } else { "" };
+    differences(&plan.differences) + &cuts + none
+}
+
+/// What is asked on a terminal.
+pub fn question(refused: &Failure) -> String {
+    let effect = refused.message.strip_prefix("not done: ").unwrap_or(&refused.message);
+    format!("{}{effect}.{:#} Do it? [y/N] ", style::WARNING, style::WARNING)
+}
+
+/// Orders and servers that leave are beside the configuration.
+fn makes_a_revision(changed: &Changed) -> bool {
+    changed.differences.iter().any(|difference| !["order", "leaving"].contains(&difference.object.as_str()))
+}
+
+fn cut_words(cuts: &[Cut]) -> String {
+    match cuts.iter().map(|cut| cut.connections).sum() {
+        0 => String::new(),
+        cut => format!(", {} cut", connections(cut)),
+    }
+}
+
+fn connections(number: u64) -> String {
+    format!("{number} live connection{}", if number == 1 { "" } else { "s" })
 }
 
 /// What differs.

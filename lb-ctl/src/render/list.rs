@@ -1,8 +1,10 @@
 //! Listings of services, servers, VIPs and pools. `list` has the columns of `ipvsadm -L -n`, and the names beside them.
 
+use super::number::utc;
 use super::style;
 use super::table::{Cell, Table, known, number, text};
 use crate::api::{PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
+use crate::config::intent::{Mark, Order};
 use crate::config::model::{Endpoint, OnFailure, ServerAddress};
 use std::net::IpAddr;
 
@@ -54,20 +56,52 @@ fn member(service: &ServiceInfo, server: &ServerInfo) -> Vec<Cell> {
 fn situation(state: ServerSituation) -> Cell {
     let style = match state {
         ServerSituation::Up => style::GOOD,
-        ServerSituation::NoNew | ServerSituation::Draining | ServerSituation::Unused => style::WARNING,
+        ServerSituation::NoNew
+        | ServerSituation::Draining
+        | ServerSituation::Leaving
+        | ServerSituation::Unused => style::WARNING,
         ServerSituation::Unreachable => style::ERROR,
     };
     text(state.word()).styled(style)
 }
 
+/// What needs a look, and what was ordered, by whom.
 fn problems(servers: &[&ServerInfo]) -> String {
     let line = |server: &ServerInfo| {
         let (name, problem) = (&server.name, server.problem.as_ref()?);
         Some(style::warning(&format!("server {name} of pool {}: {problem}", server.pool)))
     };
-    let mut lines: Vec<_> = servers.iter().copied().filter_map(line).collect();
+    let note = |server: &ServerInfo| {
+        let what = match (&server.order, &server.leaving) {
+            (Some(order), _) => order_words(order),
+            (None, mark) => format!("leaves {}", since(mark.as_ref()?)),
+        };
+        Some(style::labelled(
+            style::HINT,
+            "note",
+            &format!("server {} of pool {}: {what}", server.name, server.pool),
+        ))
+    };
+    let all = || servers.iter().copied();
+    let mut lines: Vec<_> = all().filter_map(line).chain(all().filter_map(note)).collect();
     lines.dedup();
     lines.concat()
+}
+
+/// What was ordered of a server, by whom and since when.
+pub(super) fn order_words(order: &Order) -> String {
+    let drain = order.drain.as_ref().map(|mark| format!("draining {}", since(mark)));
+    let weight = order.weight.as_ref();
+    let weight = weight.map(|it| format!("temporary weight {} {}", it.weight, since(&it.mark)));
+    drain.into_iter().chain(weight).collect::<Vec<_>>().join(", ")
+}
+
+/// An order of the first format of the store has no signature.
+fn since(mark: &Mark) -> String {
+    if mark.since == 0 {
+        return "since an earlier version".to_owned();
+    }
+    format!("since {}, by {}", utc(mark.since), mark.by.user)
 }
 
 /// The services.

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod connections;
 pub mod decap;
+pub mod history;
 pub mod list;
 mod number;
 pub mod stats;
@@ -64,6 +65,15 @@ pub fn text(text: &str) -> Result<()> {
     }
 }
 
+/// Prints a question, where it is seen even if the output goes to a file.
+///
+/// # Errors
+/// It cannot be written.
+pub fn prompt(question: &str) -> Result<()> {
+    let mut out = anstream::stderr().lock();
+    out.write_all(question.as_bytes()).and_then(|()| out.flush()).context("cannot ask")
+}
+
 /// Prints why a command failed, as JSON to the standard output or else to the standard error; gives its exit code.
 pub fn error(as_json: bool, error: &anyhow::Error) -> ExitCode {
     // With the output gone there is nobody to tell.
@@ -82,7 +92,8 @@ struct Refused {
 }
 
 fn refusal(error: &anyhow::Error) -> Failure {
-    Failure { message: message(error), hint: hint(error), kind: kind(error) }
+    let plan = error.downcast_ref::<Failure>().and_then(|failure| failure.plan.clone());
+    Failure { hint: hint(error), plan, ..Failure::new(kind(error), message(error)) }
 }
 
 fn error_text(error: &anyhow::Error) -> String {
@@ -114,6 +125,6 @@ fn kind(error: &anyhow::Error) -> FailureKind {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match kind(error) {
         FailureKind::Usage => 2,
-        FailureKind::NotFound | FailureKind::Conflict | FailureKind::Failed => 1,
+        FailureKind::NotFound | FailureKind::Conflict | FailureKind::Unconfirmed | FailureKind::Failed => 1,
     }
 }

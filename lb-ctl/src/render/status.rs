@@ -1,9 +1,12 @@
 //! How the agent and its interfaces are.
 
+use super::list::order_words;
 use super::number::utc;
 use super::style;
 use super::table::{Table, number, text};
 use crate::api::{AttachedMode, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::config::intent::{Order, ServerName};
+use crate::store::Revision;
 
 /// Warnings that are shown at most.
 const SHOWN: usize = 10;
@@ -11,13 +14,36 @@ const SHOWN: usize = 10;
 /// The whole status.
 pub fn status(status: &Status) -> String {
     let Status { services, servers, servers_up, .. } = status;
-    let counts = format!("services: {services}, servers: {servers_up} of {servers} up\n\n");
-    let mut parts = vec![supervision(status), counts, interfaces(&status.interfaces)];
+    let counts = format!("services: {services}, servers: {servers_up} of {servers} up\n");
+    let mut parts =
+        vec![supervision(status), counts, revision(status), "\n".to_owned(), interfaces(&status.interfaces)];
     if !status.tables.is_empty() {
         parts.extend(["\n".to_owned(), tables(&status.tables)]);
     }
+    parts.push(orders(status));
     parts.push(warnings(&status.warnings));
     parts.concat()
+}
+
+fn revision(status: &Status) -> String {
+    let Some(revision) = status.revision.as_ref().filter(|revision| revision.number > 0) else {
+        return String::new();
+    };
+    let Revision { number, time, by, command, .. } = revision;
+    format!("revision: {number}, {}, by {}: {command}\n", utc(*time), by.user)
+}
+
+/// What the operator ordered beside the configuration: it is what people forget.
+fn orders(status: &Status) -> String {
+    if status.orders.is_empty() {
+        return String::new();
+    }
+    let line = |(name, order): (&ServerName, &Order)| {
+        style::labelled(style::HINT, "order", &format!("{name} {}", order_words(order)))
+    };
+    let more = status.orders.len().saturating_sub(SHOWN);
+    let rest = if more == 0 { String::new() } else { format!("and {more} more: `lb-ctl server list`\n") };
+    "\n".to_owned() + &status.orders.iter().take(SHOWN).map(line).collect::<String>() + &rest
 }
 
 /// That no interface is attached, if so.

@@ -4,14 +4,17 @@ mod errors;
 
 use super::*;
 use crate::api::{
-    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, DecapInterface, DecapStatus,
+    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus,
     InterfaceState, InterfaceStatus, PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation,
     ServerTraffic, ServiceInfo, ServiceTraffic, Stats, Status, TableUse, VipInfo, Warning,
 };
 use crate::config::diff::{Difference, Kind};
+use crate::config::intent::{Actor, Mark, Order, ServerName, TemporaryWeight};
 use crate::config::model::{Announce, Method, Mode, OnFailure, Protocol, Scheduler};
+use crate::store::Revision;
 use lb_common::counters::Count;
 use lb_common::verdict::Reason;
+use std::collections::BTreeMap;
 
 fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
@@ -31,6 +34,26 @@ fn server(name: &str, address: &str, method: Method, state: ServerSituation) -> 
         active: counted.then_some(1_234),
         inactive: counted.then_some(5),
         problem,
+        order: (state == ServerSituation::Draining).then(order),
+        leaving: (state == ServerSituation::Leaving).then(mark),
+    }
+}
+
+fn mark() -> Mark {
+    Mark { by: Actor { uid: Some(1_000), user: "ann".into() }, since: 1_700_000_000 }
+}
+
+fn order() -> Order {
+    Order { drain: Some(mark()), weight: Some(TemporaryWeight { weight: 5, mark: Mark::default() }) }
+}
+
+fn revision(number: u64, message: Option<&str>) -> Revision {
+    Revision {
+        number,
+        time: 1_700_000_000 + number,
+        by: mark().by,
+        command: format!("server add web 10.0.0.{number}"),
+        message: message.map(str::to_owned),
     }
 }
 
@@ -41,11 +64,12 @@ fn service(name: &str, endpoint: &str, on_failure: OnFailure, servers: Vec<Serve
 }
 
 fn services() -> Vec<ServiceInfo> {
-    use ServerSituation::{Draining, NoNew, Unreachable, Up};
+    use ServerSituation::{Draining, Leaving, NoNew, Unreachable, Up};
     let servers = vec![
         server("pc1", "10.0.0.11", Method::Dr, Up),
         server("pc2", "10.0.0.12:8080", Method::Nat, Draining),
         server("pc3", "10.1.0.13", Method::Ipip, Unreachable),
+        server("pc0", "10.0.0.10", Method::Dr, Leaving),
     ];
     let of_list = vec![server("pc4", "2001:db8::4", Method::Dr, NoNew)];
     vec![
@@ -110,6 +134,8 @@ fn status_tells_who_supervises_and_what_is_wrong() {
             interface("eth1", Some(3), InterfaceState::Detached, None),
             interface("eth2", None, InterfaceState::Missing, None),
         ],
+        revision: Some(revision(12, None)),
+        orders: [(ServerName::new("web", "pc1"), order())].into(),
         services: 3,
         servers: 4,
         servers_up: 1,
@@ -121,6 +147,8 @@ fn status_tells_who_supervises_and_what_is_wrong() {
     };
     let orphaned = Status { agent: None, warnings: Vec::new(), ..running.clone() };
     let nothing = Status {
+        revision: None,
+        orders: BTreeMap::new(),
         silent_agent: None,
         interfaces: Vec::new(),
         tables: Vec::new(),
@@ -238,12 +266,20 @@ fn a_change_tells_what_it_came_to() {
         state: InterfaceState::Attached,
         attached: Some(AttachedMode::Generic),
     };
+    let cut = |server: &str, connections| Cut { service: "web".into(), server: server.into(), connections };
+    let cuts = vec![cut("web/pc1", 1), cut("web/pc2", 12_345)];
+    let plan = Changed { differences: differences.clone(), cuts, revision: 13, ..Changed::default() };
     let rows = [
         change::changed(&Changed {
             differences: differences.clone(),
             notes: vec!["pool web is used by web, mail".into()],
-            interface: None,
+            revision: 12,
+            ..Changed::default()
         }),
+        change::plan(&plan),
+        change::question(&Failure::failed("not done: it cuts 2 live connections")),
+        change::outcome(&plan),
+        change::plan(&Changed::default()),
         change::changed(&Changed { interface: Some(interface), ..Changed::default() }),
         change::changed(&Changed::default()),
         change::differences(&differences),
@@ -263,4 +299,10 @@ fn decap_tells_what_it_takes() {
     };
     let both = [decap::status(&status), decap::status(&DecapStatus::default())];
     insta::assert_snapshot!(plain(&both.join("----\n")));
+}
+
+#[test]
+fn the_history_begins_with_what_is_in_force() {
+    let history = [revision(12, Some("more of them")), revision(11, None)];
+    insta::assert_snapshot!(plain(&history::all(&history)));
 }

@@ -108,8 +108,8 @@ The lab is up. These scripts run a command on a machine of it:
   {director} lb-ctl connections
   {director} lb-ctl server drain web web1
   {director} lb-ctl server set web web3 --weight 9
-  {director} lb-ctl server remove web web2
-  {director} lb-ctl detach eth0
+  {director} lb-ctl server remove web web2 --yes
+  {director} lb-ctl detach eth0 --yes
   {server} ip address
 
 They use `nsenter --net={}` and tell lb-ctl where this lab keeps its

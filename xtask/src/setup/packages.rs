@@ -40,7 +40,7 @@ pub(super) struct Package {
 
 use Purpose::{Check, Lab, Network, Nginx};
 
-const PACKAGES: [Package; 8] = [
+const PACKAGES: [Package; 9] = [
     package("git", "git", "tidy asks it for the files of the tree", &[Check]),
     package("iproute2", "ip", "sets up the machines of the lab", &[Lab, Network]),
     package("ethtool", "ethtool", "shows what the lab's devices offload", &[Network]),
@@ -49,6 +49,7 @@ const PACKAGES: [Package; 8] = [
         .with_service("nginx"),
     package("bind9", "named", "the DNS server of the network tests", &[Network]).with_service("named"),
     package("bind9-dnsutils", "dig", "the DNS client of the network tests", &[Network]),
+    package("tcpdump", "tcpdump", "shows the outer sources of tunnels in the network tests", &[Network]),
     package("iputils-ping", "ping", "shows who reaches whom in the network tests", &[Network]),
 ];
 
@@ -100,7 +101,7 @@ mod tests {
     fn what_is_missing_is_what_the_purpose_wants_and_the_machine_lacks() {
         assert_eq!(names(&[Lab], &[]), ["iproute2"]);
         assert_eq!(names(&[Lab, Nginx], &["ip"]), ["nginx"]);
-        assert_eq!(names(&[Network], &["ip", "ethtool", "curl", "nginx", "dig", "ping"]), ["bind9"]);
+        assert_eq!(names(&[Network], &["ip", "ethtool", "curl", "nginx", "dig", "ping", "tcpdump"]), ["bind9"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::FailureKind::{self, Conflict, NotFound, Usage};
 use crate::config::diff::diff;
+use crate::config::intent::{Actor, Leaving};
 use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler};
 
 fn config() -> Config {
@@ -64,11 +65,19 @@ fn pool_set(service: &str, pools: &[&str]) -> Change {
 
 fn lines(change: &Change) -> Vec<String> {
     let (before, intent) = (config(), Intent::default());
-    let (after, _) = apply(&before, &intent, change).unwrap();
+    let (after, _) = applied(&before, &intent, change).unwrap();
     let line = |d: crate::config::diff::Difference| {
         format!("{} {} {}: {}", d.change.sign(), d.object, d.name, d.detail)
     };
     diff(&before, &after).into_iter().map(line).collect()
+}
+
+fn applied(config: &Config, intent: &Intent, change: &Change) -> Result<(Config, Intent), ConfigError> {
+    apply((config, intent), change, &mark())
+}
+
+fn mark() -> Mark {
+    Mark { by: Actor { uid: Some(7), user: "ann".into() }, since: 9 }
 }
 
 fn check(rows: &[(Change, &[&str])]) {
@@ -140,9 +149,12 @@ fn servers_and_pools_change_alone() {
         (server_add("shared", "pc3", "10.0.0.13", Method::Dr), &[]),
         (server_remove("web", "pc1"), &[pc1]),
         (server_remove("web", "10.0.0.11"), &[pc1]),
-        (set(ServerSettings { weight: Some(5), method: None }), &["~ server web/pc1: weight 3 -> 5"]),
         (
-            set(ServerSettings { weight: None, method: Some(Method::Nat) }),
+            set(ServerSettings { weight: Some(5), ..ServerSettings::default() }),
+            &["~ server web/pc1: weight 3 -> 5"],
+        ),
+        (
+            set(ServerSettings { method: Some(Method::Nat), ..ServerSettings::default() }),
             &["~ server web/pc1: method dr -> nat"],
         ),
         (Change::PoolAdd { name: "new".into() }, &["+ pool new: "]),
@@ -154,7 +166,7 @@ fn servers_and_pools_change_alone() {
 
 fn check_refused(rows: &[(Change, FailureKind, &str)]) {
     for (change, kind, want) in rows {
-        let error = apply(&config(), &Intent::default(), change).unwrap_err();
+        let error = applied(&config(), &Intent::default(), change).unwrap_err();
         assert_eq!(error.kind, *kind, "{change:?}: {error}");
         assert!(error.to_string().contains(want), "{change:?}: {error}");
     }
@@ -233,18 +245,73 @@ fn a_list_or_range_with_a_server_of_another_port_is_refused() {
     }
 }
 
+fn order_of<'i>(intent: &'i Intent, server: &str) -> Option<&'i Order> {
+    intent.order("web", server)
+}
+
 #[test]
-fn a_drain_lasts_until_it_is_ended_or_the_server_goes() {
+fn an_order_is_signed_and_lasts_until_it_is_ended() {
     let drain = Change::ServerDrain { pool: "web".into(), server: "10.0.0.11".into() };
-    let (config, intent) = apply(&config(), &Intent::default(), &drain).unwrap();
-    assert!(intent.is_drained("web", "pc1"));
-    let again = Change::Apply { config: config.clone(), allow_empty: false };
-    let (config, intent) = apply(&config, &intent, &again).unwrap();
-    assert!(intent.is_drained("web", "pc1"), "apply keeps it");
+    let (config, intent) = applied(&config(), &Intent::default(), &drain).unwrap();
+    assert_eq!(order_of(&intent, "pc1"), Some(&Order { drain: Some(mark()), weight: None }));
+    let later = Mark { since: 99, ..mark() };
+    assert_eq!(apply((&config, &intent), &drain, &later).unwrap().1, intent, "the first one counts");
+    let without = Config {
+        pools: vec![Pool { servers: vec![], ..config.pools[0].clone() }],
+        services: vec![config.services[0].clone()],
+        ..config.clone()
+    };
+    for replaced in [config.clone(), without] {
+        let apply = Change::Apply { config: replaced, allow_empty: false };
+        assert_eq!(applied(&config, &intent, &apply).unwrap().1, intent, "apply keeps it");
+    }
     let undrain = Change::ServerUndrain { pool: "web".into(), server: "pc1".into() };
-    assert_eq!(apply(&config, &intent, &undrain).unwrap().1, Intent::default());
-    let (_, intent) = apply(&config, &intent, &server_remove("web", "pc1")).unwrap();
-    assert_eq!(intent, Intent::default(), "a server of that name that comes later is not drained");
+    assert_eq!(applied(&config, &intent, &undrain).unwrap().1, Intent::default());
+    assert_eq!(
+        applied(&Config::default(), &intent, &undrain).unwrap().1,
+        Intent::default(),
+        "of a server that is gone"
+    );
+    let gone = [server_remove("web", "pc1"), Change::ServiceRemove { name: "web".into() }];
+    for change in gone {
+        let (_, intent) = applied(&config, &intent, &change).unwrap();
+        assert_eq!(
+            intent,
+            Intent::default(),
+            "a server of that name that comes later is not drained: {change:?}"
+        );
+    }
+}
+
+#[test]
+fn a_temporary_weight_is_an_order_and_no_setting() {
+    let set = |weight, method| Change::ServerSet {
+        pool: "web".into(),
+        server: "pc1".into(),
+        settings: ServerSettings { weight, method, temporary: true },
+    };
+    let (after, intent) = applied(&config(), &Intent::default(), &set(Some(9), None)).unwrap();
+    assert_eq!(after, config());
+    assert_eq!(intent.weight("web", &after.pools[0].servers[0]), 9);
+    assert_eq!(order_of(&intent, "pc1").unwrap().weight.as_ref().unwrap().mark, mark());
+    for wrong in [set(None, None), set(Some(1), Some(Method::Nat))] {
+        let error = applied(&config(), &Intent::default(), &wrong).unwrap_err();
+        assert_eq!(error.message, "only a weight can be temporary");
+    }
+}
+
+#[test]
+fn a_server_that_leaves_can_be_let_go() {
+    let leaving = Leaving {
+        service: "web".into(),
+        pool: "web".into(),
+        server: server("pc9", "10.0.0.19", Method::Dr),
+        mark: mark(),
+    };
+    let intent = Intent { leaving: vec![leaving], ..Intent::default() };
+    let (after, left) = applied(&config(), &intent, &server_remove("web", "pc9")).unwrap();
+    assert_eq!((after, left), (config(), Intent::default()));
+    assert!(applied(&config(), &intent, &server_remove("web", "pc8")).is_err());
 }
 
 #[test]
@@ -252,7 +319,7 @@ fn an_empty_configuration_can_be_meant() {
     let change = Change::Apply { config: Config::default(), allow_empty: true };
     let interfaces = config().interfaces;
     let empty = Config { interfaces, ..Config::default() };
-    assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0, empty);
+    assert_eq!(applied(&config(), &Intent::default(), &change).unwrap().0, empty);
 }
 
 #[test]
@@ -261,15 +328,15 @@ fn a_file_with_interfaces_is_the_whole_truth_and_one_without_leaves_them() {
     for (named, want) in [(vec![], config().interfaces), (vec![eth7.clone()], vec![eth7])] {
         let file = Config { interfaces: named, ..config() };
         let change = Change::Apply { config: file, allow_empty: false };
-        assert_eq!(apply(&config(), &Intent::default(), &change).unwrap().0.interfaces, want);
+        assert_eq!(applied(&config(), &Intent::default(), &change).unwrap().0.interfaces, want);
     }
 }
 
 #[test]
 fn a_name_that_slipped_gets_the_right_one() {
-    let error = apply(&config(), &Intent::default(), &server_remove("wbe", "pc1")).unwrap_err();
+    let error = applied(&config(), &Intent::default(), &server_remove("wbe", "pc1")).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("did you mean web?"));
-    let error = apply(&config(), &Intent::default(), &server_remove("nothing", "pc1")).unwrap_err();
+    let error = applied(&config(), &Intent::default(), &server_remove("nothing", "pc1")).unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("`lb-ctl pool list` names what there is"));
 }
 
@@ -277,7 +344,7 @@ fn a_name_that_slipped_gets_the_right_one() {
 fn one_protocol_does_not_block_the_other() {
     let mut dns = service("dns-tcp", "192.0.2.10:53/tcp");
     dns.protocol = Protocol::Tcp;
-    assert!(apply(&config(), &Intent::default(), &Change::ServiceAdd(dns)).is_ok());
+    assert!(applied(&config(), &Intent::default(), &Change::ServiceAdd(dns)).is_ok());
 }
 
 #[test]
@@ -287,11 +354,11 @@ fn a_tunnel_source_is_replaced_by_a_file_and_kept_by_every_other_change() {
         ..config()
     };
     let old = with(&["10.9.8.0/24"]);
-    let (kept, _) = apply(&old, &Intent::default(), &server_remove("web", "pc1")).unwrap();
+    let (kept, _) = applied(&old, &Intent::default(), &server_remove("web", "pc1")).unwrap();
     assert_eq!(kept.tunnel_sources, old.tunnel_sources);
     let new = with(&["2001:db8:9::/64"]);
     let change = Change::Apply { config: new.clone(), allow_empty: false };
-    assert_eq!(apply(&old, &Intent::default(), &change).unwrap().0, new);
+    assert_eq!(applied(&old, &Intent::default(), &change).unwrap().0, new);
     let lines = diff(&old, &new);
     let lines: Vec<_> =
         lines.iter().map(|line| format!("{} {} {}", line.change.sign(), line.object, line.name)).collect();

@@ -1,0 +1,103 @@
+//! Revisions: listed, read, and made again.
+
+use super::writer::Writer;
+use crate::api::{ChangeRequest, Failure, FailureKind};
+use crate::config::intent::Mark;
+use crate::config::model::Config;
+use crate::store::{Revision, StoreError};
+
+/// Longest command and message that the history keeps, in bytes.
+const MAX_TEXT: usize = 1_000;
+
+impl Writer {
+    /// The revisions that are kept, newest first.
+    pub(super) fn history(&self) -> Result<Vec<Revision>, Failure> {
+        self.store.history(self.stored.revision.number).map_err(|error| stored(&error))
+    }
+
+    /// The configuration of a revision.
+    pub(super) fn revision(&self, number: u64) -> Result<Config, Failure> {
+        Ok(self.store.revision(number).map_err(|error| stored(&error))?.config)
+    }
+
+    /// The configuration that a rollback leads to.
+    pub(super) fn rolled_back(&self, number: Option<u64>) -> Result<Config, Failure> {
+        let current = self.stored.revision.number;
+        let before = || {
+            let older = self.history().ok()?.into_iter().map(|revision| revision.number);
+            older.filter(|number| *number < current).max()
+        };
+        match number.or_else(before) {
+            Some(number) => self.revision(number),
+            None => {
+                Err(Failure::new(FailureKind::NotFound, format!("there is no revision before {current}"))
+                    .with_hint("`lb-ctl history` lists them"))
+            }
+        }
+    }
+
+    /// The description of the revision that follows.
+    pub(super) fn next_revision(&self, request: &ChangeRequest, mark: &Mark) -> Revision {
+        let ChangeRequest { change, terms } = request;
+        let command = terms.command.clone().unwrap_or_else(|| format!("api: {}", change.word()));
+        Revision {
+            number: self.stored.revision.number.saturating_add(1),
+            time: mark.since,
+            by: mark.by.clone(),
+            command: line(&command),
+            message: terms.message.as_deref().map(line).filter(|message| !message.is_empty()),
+        }
+    }
+
+    /// A plan that was made for another revision is none.
+    pub(super) fn check_expected(&self, expected: Option<u64>) -> Result<(), Failure> {
+        let current = self.stored.revision.number;
+        match expected {
+            Some(expected) if expected != current => Err(Failure::new(
+                FailureKind::Conflict,
+                format!(
+                    "the configuration changed meanwhile: it was revision {expected}, now it is {current}"
+                ),
+            )
+            .with_hint("look at the plan again; `lb-ctl history` says who changed what")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One line of at most [`MAX_TEXT`] bytes: what came over the socket ends up in logs and on terminals.
+fn line(text: &str) -> String {
+    let mut line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.truncate(line.floor_char_boundary(MAX_TEXT));
+    line
+}
+
+/// What the operator reads of a failure of the store.
+pub(super) fn stored(error: &StoreError) -> Failure {
+    let kind = match error {
+        StoreError::NoRevision { .. } => FailureKind::NotFound,
+        StoreError::Io { .. } | StoreError::Broken { .. } | StoreError::Newer { .. } => FailureKind::Failed,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match error.hint() {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_history_keeps_is_one_line() {
+        let rows = [
+            ("  apply lb.toml\n", "apply lb.toml".to_owned()),
+            ("a\u{1b}[2Jb\nc", "a [2Jb c".to_owned()),
+            (&"\u{e9}".repeat(600), "\u{e9}".repeat(500)),
+        ];
+        for (text, want) in rows {
+            assert_eq!(line(text), want);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Files that are replaced as a whole: written beside their place, synced, renamed.
+
+use super::StoreError;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The largest configuration that the limits of the tables allow is far below.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The text of the file at `path`; `None` if there is none.
+pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| failed("read", path, error))?,
+    };
+    let mut text = String::new();
+    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
+    match read.map_err(|error| failed("read", path, error))? {
+        read if read as u64 <= MAX_BYTES => Ok(Some(text)),
+        _ => {
+            let source =
+                io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_BYTES} bytes"));
+            Err(failed("read", path, source))
+        }
+    }
+}
+
+/// Puts `bytes` in the place of what was at `path`, mode 0600; they are on the disk when this returns.
+///
+/// # Errors
+/// They cannot be written; what was there is unharmed.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = path.with_extension("json.new");
+    write_synced(&new, bytes).map_err(|error| {
+        // On a full disk the half of a file would take what room is left.
+        fs::remove_file(&new).ok();
+        failed("write", &new, error)
+    })?;
+    fs::rename(&new, path).map_err(|error| failed("replace", path, error))?;
+    sync_directory(path);
+    Ok(())
+}
+
+/// Removes the file at `path`, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|error| failed("remove", path, error)),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The file is in its place already and every reader sees it: a failure means that a power cut may bring the old one back,
+/// and not that nothing was stored.
+fn sync_directory(path: &Path) {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
+        tracing::error!(%error, directory = %directory.display(), "stored, but a power cut may undo it");
+    }
+}
+
+pub(super) fn failed(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { action, path: path.to_owned(), source }
+}

@@ -1,0 +1,202 @@
+//! The store: the configuration in force with what holds beside it, and every revision before it.
+//!
+//! `store.json` is the only truth; one rename replaces it. `revisions/` holds a copy of each revision as it was made, for
+//! `history`, `rollback` and a way back from a broken file. What a configuration means is not judged here beyond
+//! [`crate::config::validate`].
+
+mod error;
+mod file;
+mod format;
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+
+use crate::config::intent::{Actor, Intent};
+use crate::config::model::Config;
+use file::failed;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Version of the files' format. A newer one is refused.
+pub const FORMAT: u32 = 2;
+/// Revisions that are kept.
+pub const KEPT_REVISIONS: usize = 100;
+/// Bytes that old revisions may take together; the newest ones are kept all the same.
+const KEPT_BYTES: u64 = 256 * 1024 * 1024;
+/// Revisions that are kept however large they are.
+const ALWAYS_KEPT: usize = 3;
+
+const FILE: &str = "store.json";
+const REVISIONS: &str = "revisions";
+
+/// How a configuration came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its number, from 1 on; 0 before the first change.
+    pub number: u64,
+    /// When it was made, in seconds since 1970 (UTC).
+    pub time: u64,
+    /// Who made it.
+    #[serde(flatten)]
+    pub by: Actor,
+    /// What was typed, or asked of the API.
+    pub command: String,
+    /// Why, as they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The revision that the configuration is.
+    #[serde(default)]
+    pub revision: Revision,
+    /// What the operator asked for.
+    pub config: Config,
+    /// What holds beside it.
+    #[serde(default)]
+    pub intent: Intent,
+    /// VIPs that the agent put on an interface, with its name: they are taken off again, others never.
+    #[serde(default)]
+    pub placed: BTreeMap<IpAddr, String>,
+}
+
+/// The directory of the stored configuration.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in `directory`, which is made (mode 0750) if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        for path in [directory, &directory.join(REVISIONS)] {
+            let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
+            made.map_err(|source| failed("make", path, source))?;
+        }
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// What is stored; `None` if nothing ever was.
+    ///
+    /// # Errors
+    /// The file cannot be read, is broken, or is of a newer format; the error names the last good revision.
+    pub fn load(&self) -> Result<Option<Stored>, StoreError> {
+        let path = self.path();
+        let Some(text) = file::read(&path)? else { return Ok(None) };
+        format::decode(&text, &path).map(Some).map_err(|error| error.with_last_good(self.last_good()))
+    }
+
+    /// Stores `stored`, whose configuration is that of the stored revision, in place of what was there.
+    ///
+    /// # Errors
+    /// It cannot be written; what was there is unharmed.
+    pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
+        let path = self.path();
+        file::replace(&path, &format::encode(stored, &path)?)
+    }
+
+    /// Stores `stored` as a new revision; it is on the disk when this returns. Old revisions give way.
+    ///
+    /// # Errors
+    /// It cannot be written; what was there is unharmed.
+    pub fn commit(&self, stored: &Stored) -> Result<(), StoreError> {
+        let copy = self.path_of(stored.revision.number);
+        file::replace(&copy, &format::encode(stored, &copy)?)?;
+        if let Err(error) = self.save(stored) {
+            file::remove(&copy).ok();
+            return Err(error);
+        }
+        self.prune();
+        Ok(())
+    }
+
+    /// Stores `before` again, and forgets the revision `number` that was to follow it.
+    ///
+    /// # Errors
+    /// It cannot be written; the newer one is stored still.
+    pub fn take_back(&self, before: &Stored, number: u64) -> Result<(), StoreError> {
+        self.save(before)?;
+        if number == before.revision.number { Ok(()) } else { file::remove(&self.path_of(number)) }
+    }
+
+    /// The revisions that are kept up to `current`, newest first. One that cannot be read is left out and logged.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn history(&self, current: u64) -> Result<Vec<Revision>, StoreError> {
+        let mut history = Vec::new();
+        for number in self.numbers()?.into_iter().rev().filter(|number| *number <= current) {
+            let path = self.path_of(number);
+            match file::read(&path).and_then(|text| format::describe(&text.unwrap_or_default(), &path)) {
+                Ok(revision) => history.push(revision),
+                Err(error) => tracing::warn!(%error, number, "a revision cannot be read"),
+            }
+        }
+        Ok(history)
+    }
+
+    /// The revision `number`, as it was made.
+    ///
+    /// # Errors
+    /// It is not kept, broken, or of a newer format.
+    pub fn revision(&self, number: u64) -> Result<Stored, StoreError> {
+        let path = self.path_of(number);
+        let Some(text) = file::read(&path)? else {
+            let numbers = self.numbers()?;
+            let kept = numbers.first().copied().zip(numbers.last().copied());
+            return Err(StoreError::NoRevision { number, kept });
+        };
+        format::decode(&text, &path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    fn path_of(&self, number: u64) -> PathBuf {
+        self.directory.join(REVISIONS).join(format!("{number:08}.json"))
+    }
+
+    /// The numbers of the revisions that are kept, in order.
+    fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+        let directory = self.directory.join(REVISIONS);
+        let entries = fs::read_dir(&directory).map_err(|error| failed("list", &directory, error))?;
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
+        let mut numbers: Vec<u64> = entries.flatten().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn last_good(&self) -> Option<PathBuf> {
+        self.numbers()
+            .ok()?
+            .into_iter()
+            .rev()
+            .find(|number| self.revision(*number).is_ok())
+            .map(|n| self.path_of(n))
+    }
+
+    /// What cannot be removed now is removed after the next change.
+    fn prune(&self) {
+        let Ok(numbers) = self.numbers() else { return };
+        let mut bytes = 0_u64;
+        for (age, number) in numbers.into_iter().rev().enumerate() {
+            let path = self.path_of(number);
+            bytes = bytes.saturating_add(fs::metadata(&path).map_or(0, |file| file.len()));
+            let old = age >= KEPT_REVISIONS || (age >= ALWAYS_KEPT && bytes > KEPT_BYTES);
+            if old && let Err(error) = file::remove(&path) {
+                tracing::warn!(%error, "an old revision stays");
+            }
+        }
+    }
+}
