@@ -39,7 +39,7 @@ fn a_download_survives_what_the_operator_does(method: Method, family: Family) ->
 
     balanced.add_server("web", 1, family, 4)?;
     balanced.add_server("web", 2, family, 1)?;
-    kill_agent(&balanced)?;
+    balanced.kill_agent()?;
     arrives(&mut download, &file, LENGTH / 5)?;
     let agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
     wait_until(Duration::from_secs(20), "the new agent", || balanced.lb("status --json").is_ok())
@@ -143,7 +143,7 @@ fn the_configuration_is_there_again_after_a_restart() -> Result<()> {
     let balanced = Balanced::new(Site::one_segment("restart", 2)?, &[Dr, Dr])?;
     balanced.serve(Family::V4, "wrr", &[3, 1])?;
     let before = balanced.site.director.lb("export")?;
-    kill_agent(&balanced)?;
+    balanced.kill_agent()?;
     assert_eq!(balanced.shares(Family::V4, 8)?.len(), 2, "no traffic without an agent");
     let _agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
     wait_until(Duration::from_secs(20), "the new agent", || balanced.site.director.lb("export").is_ok())?;
@@ -209,7 +209,7 @@ fn without_agent_and_neighbour(balanced: &Balanced) -> Result<http::Connection> 
     let service = socket(balanced.site.vip(Family::V4), PORT);
     let mut connection = http::Connection::open(&balanced.site.client, service)?;
     connection.get("/")?;
-    kill_agent(balanced)?;
+    balanced.kill_agent()?;
     answer_arp(server, false)?;
     // An answer that is on its way already brings the entry back once.
     let entry = format!("neighbour show {}", balanced.site.servers[0].address(Family::V4));
@@ -235,15 +235,6 @@ fn arrives(download: &mut ChildGuard, file: &std::path::Path, length: u64) -> Re
     })?;
     ensure!(download.is_running(), "the download ended early: {}", download.log()?);
     Ok(())
-}
-
-/// Kills the agent as a crash would, by the process id that it reports itself.
-fn kill_agent(balanced: &Balanced) -> Result<()> {
-    let pid = balanced.agent()?;
-    balanced.site.director.run(&["kill", "-9", &pid.to_string()])?;
-    wait_until(Duration::from_secs(5), "the agent to end", || {
-        std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
-    })
 }
 
 fn lb_ctl() -> Result<String> {

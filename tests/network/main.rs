@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a panic in a test is a failure with a line number")]
 
 mod continuity;
+mod control;
 mod director;
 mod lab;
 mod methods;

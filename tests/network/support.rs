@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lb_tests::lab::http;
 use lb_tests::lab::nginx::Nginx;
 use lb_tests::lab::site::{DEVICE, FAMILIES, Family, INNER_DEVICE, Site};
+use lb_tests::lab::{http, wait_until};
 use serde_json::Value;
 
 /// The port of every service and web server that a test does not say otherwise of.
@@ -123,6 +124,15 @@ impl Balanced {
     pub(crate) fn agent(&self) -> Result<u64> {
         let pid = self.lb_json("status")?.pointer("/agent/pid").and_then(Value::as_u64);
         pid.context("status names no agent")
+    }
+
+    /// Kills the agent as a crash would, by the process id that it reports itself, and waits for its end.
+    pub(crate) fn kill_agent(&self) -> Result<()> {
+        let pid = self.agent()?;
+        self.site.director.run(&["kill", "-9", &pid.to_string()])?;
+        wait_until(Duration::from_secs(5), "the agent to end", || {
+            std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
+        })
     }
 
     /// A counter of a server, from `lb-ctl stats`.

@@ -101,7 +101,10 @@ mod tests {
     fn what_is_missing_is_what_the_purpose_wants_and_the_machine_lacks() {
         assert_eq!(names(&[Lab], &[]), ["iproute2"]);
         assert_eq!(names(&[Lab, Nginx], &["ip"]), ["nginx"]);
-        assert_eq!(names(&[Network], &["ip", "ethtool", "curl", "nginx", "dig", "ping", "tcpdump"]), ["bind9"]);
+        assert_eq!(
+            names(&[Network], &["ip", "ethtool", "curl", "nginx", "dig", "ping", "tcpdump"]),
+            ["bind9"]
+        );
     }
 
     #[test]
