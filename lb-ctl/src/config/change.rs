@@ -2,12 +2,18 @@
 //!
 //! What is so already is no change; what is there otherwise is a conflict, never overwritten by an `add`.
 
+mod orders;
+mod words;
+
+pub(super) use words::no_pool;
+
 use super::ConfigError;
-use super::intent::{Intent, Mark, Order, ServerName, TemporaryWeight};
+use super::intent::{Intent, Mark, ServerName};
 use super::model::{Config, Interface, Pool, Server, Service, Vip, VipAddress};
 use super::nearest::nearest;
 use super::validate::validate;
 use crate::api::{Change, ServerSettings, ServiceSettings};
+use words::{already, changes_server, changes_service, no_service, unknown, unresolved};
 
 /// The configuration and intent after `change`, which `mark` says who makes and when.
 ///
@@ -146,24 +152,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn set_temporary_weight(
-        &mut self,
-        pool: &str,
-        server: &str,
-        settings: ServerSettings,
-    ) -> Result<(), ConfigError> {
-        let ServerSettings { weight: Some(weight), method: None, .. } = settings else {
-            return Err(ConfigError::invalid("only a weight can be temporary")
-                .hint("`lb-ctl server set POOL SERVER --weight N --temporary`"));
-        };
-        let mark = self.mark.clone();
-        let order = self.order(pool, server)?;
-        if order.weight.as_ref().is_none_or(|known| known.weight != weight) {
-            order.weight = Some(TemporaryWeight { weight, mark });
-        }
-        Ok(())
-    }
-
     /// One that only leaves is let go at once.
     fn server_remove(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
         let before = self.intent.leaving.len();
@@ -177,26 +165,6 @@ impl Draft<'_> {
         self.intent.orders.remove(&ServerName::new(pool, &name));
         self.pool(pool)?.servers.retain(|server| server.name != name);
         Ok(())
-    }
-
-    fn drain(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
-        let mark = self.mark.clone();
-        self.order(pool, server)?.drain.get_or_insert(mark);
-        Ok(())
-    }
-
-    /// Ends every order, also one of a server that is not configured now.
-    fn undrain(&mut self, pool: &str, server: &str) -> Result<(), ConfigError> {
-        if self.intent.orders.remove(&ServerName::new(pool, server)).is_none() {
-            let name = self.server(pool, server)?.name.clone();
-            self.intent.orders.remove(&ServerName::new(pool, &name));
-        }
-        Ok(())
-    }
-
-    fn order(&mut self, pool: &str, server: &str) -> Result<&mut Order, ConfigError> {
-        let name = ServerName::new(pool, &self.server(pool, server)?.name);
-        Ok(self.intent.orders.entry(name).or_default())
     }
 
     fn pool_add(&mut self, name: &str) {
@@ -255,70 +223,12 @@ impl Draft<'_> {
     }
 }
 
-/// The configuration of a revision is the store's to find.
-fn unresolved(number: Option<u64>) -> ConfigError {
-    ConfigError::invalid(format!("revision {} is not known here", number.unwrap_or_default()))
-}
-
 fn find_server(servers: &[Server], name: &str) -> Option<usize> {
     let by_name = servers.iter().position(|server| server.name == name);
     by_name.or_else(|| {
         let mut same = servers.iter().enumerate().filter(|(_, server)| server.address.to_string() == name);
         same.next().filter(|_| same.next().is_none()).map(|(index, _)| index)
     })
-}
-
-fn already((what, name): (&str, &str), same: bool, is: &str, hint: String) -> Result<(), ConfigError> {
-    if same {
-        return Ok(());
-    }
-    let message = format!("{what} {name} exists already, with other settings: {is}");
-    Err(ConfigError::conflict(message).hint(hint))
-}
-
-/// What really makes the known service the one that was to be added: its VIP and protocol are never changed.
-fn changes_service(known: &Service, wanted: &Service) -> String {
-    let name = &known.name;
-    if (known.vip, known.protocol) != (wanted.vip, wanted.protocol) {
-        return format!("use another name, or `lb-ctl service remove {name}` first: VIP and protocol stay");
-    }
-    if known.pools != wanted.pools {
-        return format!("`lb-ctl pool set {name} {}` changes its pools", wanted.pools.join(" "));
-    }
-    format!("`lb-ctl service set {name}` changes its port, scheduler and on-failure")
-}
-
-/// The same for a server, whose address is never changed.
-fn changes_server(pool: &str, known: &Server, wanted: &Server) -> String {
-    let name = &known.name;
-    if known.address != wanted.address {
-        return format!(
-            "use another --name, or `lb-ctl server remove {pool} {name}` first: the address stays"
-        );
-    }
-    format!("`lb-ctl server set {pool} {name}` changes its weight and method")
-}
-
-fn no_service(config: &Config, name: &str) -> ConfigError {
-    unknown("service", name, nearest(name, config.services.iter().map(|service| service.name.as_str())))
-}
-
-/// That there is no pool of this name.
-pub(super) fn no_pool(config: &Config, name: &str) -> ConfigError {
-    unknown("pool", name, nearest(name, config.pools.iter().map(|pool| pool.name.as_str())))
-}
-
-/// That `name` does not exist, with the name that was probably meant.
-fn unknown(what: &str, name: &str, near: Option<&str>) -> ConfigError {
-    let error = ConfigError::not_found(format!("there is no {what} {name}"));
-    if let Some(near) = near {
-        return error.hint(format!("did you mean {near}?"));
-    }
-    let list = match what.split(' ').next().unwrap_or_default() {
-        "attached" => "status".to_owned(),
-        noun => format!("{noun} list"),
-    };
-    error.hint(format!("`lb-ctl {list}` names what there is"))
 }
 
 #[cfg(test)]

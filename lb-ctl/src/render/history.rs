@@ -20,3 +20,25 @@ pub fn all(history: &[Revision]) -> String {
     }
     table.finish()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::tests::{mark, plain};
+    use super::*;
+
+    pub(in crate::render) fn revision(number: u64, message: Option<&str>) -> Revision {
+        Revision {
+            number,
+            time: 1_700_000_000 + number,
+            by: mark().by,
+            command: format!("server add web 10.0.0.{number}"),
+            message: message.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_history_begins_with_what_is_in_force() {
+        let history = [revision(12, Some("more of them")), revision(11, None)];
+        insta::assert_snapshot!(plain(&all(&history)));
+    }
+}

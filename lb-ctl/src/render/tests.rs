@@ -2,6 +2,7 @@
 
 mod errors;
 
+use super::history::tests::revision;
 use super::*;
 use crate::api::{
     AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus,
@@ -11,12 +12,11 @@ use crate::api::{
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, Order, ServerName, TemporaryWeight};
 use crate::config::model::{Announce, Method, Mode, OnFailure, Protocol, Scheduler};
-use crate::store::Revision;
 use lb_common::counters::Count;
 use lb_common::verdict::Reason;
 use std::collections::BTreeMap;
 
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
@@ -39,22 +39,12 @@ fn server(name: &str, address: &str, method: Method, state: ServerSituation) -> 
     }
 }
 
-fn mark() -> Mark {
+pub(super) fn mark() -> Mark {
     Mark { by: Actor { uid: Some(1_000), user: "ann".into() }, since: 1_700_000_000 }
 }
 
 fn order() -> Order {
     Order { drain: Some(mark()), weight: Some(TemporaryWeight { weight: 5, mark: Mark::default() }) }
-}
-
-fn revision(number: u64, message: Option<&str>) -> Revision {
-    Revision {
-        number,
-        time: 1_700_000_000 + number,
-        by: mark().by,
-        command: format!("server add web 10.0.0.{number}"),
-        message: message.map(str::to_owned),
-    }
 }
 
 fn service(name: &str, endpoint: &str, on_failure: OnFailure, servers: Vec<ServerInfo>) -> ServiceInfo {
@@ -299,10 +289,4 @@ fn decap_tells_what_it_takes() {
     };
     let both = [decap::status(&status), decap::status(&DecapStatus::default())];
     insta::assert_snapshot!(plain(&both.join("----\n")));
-}
-
-#[test]
-fn the_history_begins_with_what_is_in_force() {
-    let history = [revision(12, Some("more of them")), revision(11, None)];
-    insta::assert_snapshot!(plain(&history::all(&history)));
 }

@@ -3,10 +3,10 @@
 use super::*;
 use crate::api::FailureKind::{self, Conflict, NotFound, Usage};
 use crate::config::diff::diff;
-use crate::config::intent::{Actor, Leaving};
+use crate::config::intent::Actor;
 use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler};
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let text = r#"
         [[interface]]
         name = "eth0"
@@ -47,7 +47,7 @@ fn service(name: &str, endpoint: &str) -> Service {
     Service { name: name.into(), vip, port, protocol, scheduler, on_failure, pools: vec![name.into()] }
 }
 
-fn server(name: &str, address: &str, method: Method) -> Server {
+pub(super) fn server(name: &str, address: &str, method: Method) -> Server {
     Server { name: name.into(), address: address.parse().unwrap(), method, weight: 1 }
 }
 
@@ -55,7 +55,7 @@ fn server_add(pool: &str, name: &str, address: &str, method: Method) -> Change {
     Change::ServerAdd { pool: pool.into(), server: server(name, address, method) }
 }
 
-fn server_remove(pool: &str, server: &str) -> Change {
+pub(super) fn server_remove(pool: &str, server: &str) -> Change {
     Change::ServerRemove { pool: pool.into(), server: server.into() }
 }
 
@@ -72,11 +72,15 @@ fn lines(change: &Change) -> Vec<String> {
     diff(&before, &after).into_iter().map(line).collect()
 }
 
-fn applied(config: &Config, intent: &Intent, change: &Change) -> Result<(Config, Intent), ConfigError> {
+pub(super) fn applied(
+    config: &Config,
+    intent: &Intent,
+    change: &Change,
+) -> Result<(Config, Intent), ConfigError> {
     apply((config, intent), change, &mark())
 }
 
-fn mark() -> Mark {
+pub(super) fn mark() -> Mark {
     Mark { by: Actor { uid: Some(7), user: "ann".into() }, since: 9 }
 }
 
@@ -245,75 +249,6 @@ fn a_list_or_range_with_a_server_of_another_port_is_refused() {
     }
 }
 
-fn order_of<'i>(intent: &'i Intent, server: &str) -> Option<&'i Order> {
-    intent.order("web", server)
-}
-
-#[test]
-fn an_order_is_signed_and_lasts_until_it_is_ended() {
-    let drain = Change::ServerDrain { pool: "web".into(), server: "10.0.0.11".into() };
-    let (config, intent) = applied(&config(), &Intent::default(), &drain).unwrap();
-    assert_eq!(order_of(&intent, "pc1"), Some(&Order { drain: Some(mark()), weight: None }));
-    let later = Mark { since: 99, ..mark() };
-    assert_eq!(apply((&config, &intent), &drain, &later).unwrap().1, intent, "the first one counts");
-    let without = Config {
-        pools: vec![Pool { servers: vec![], ..config.pools[0].clone() }],
-        services: vec![config.services[0].clone()],
-        ..config.clone()
-    };
-    for replaced in [config.clone(), without] {
-        let apply = Change::Apply { config: replaced, allow_empty: false };
-        assert_eq!(applied(&config, &intent, &apply).unwrap().1, intent, "apply keeps it");
-    }
-    let undrain = Change::ServerUndrain { pool: "web".into(), server: "pc1".into() };
-    assert_eq!(applied(&config, &intent, &undrain).unwrap().1, Intent::default());
-    assert_eq!(
-        applied(&Config::default(), &intent, &undrain).unwrap().1,
-        Intent::default(),
-        "of a server that is gone"
-    );
-    let gone = [server_remove("web", "pc1"), Change::ServiceRemove { name: "web".into() }];
-    for change in gone {
-        let (_, intent) = applied(&config, &intent, &change).unwrap();
-        assert_eq!(
-            intent,
-            Intent::default(),
-            "a server of that name that comes later is not drained: {change:?}"
-        );
-    }
-}
-
-#[test]
-fn a_temporary_weight_is_an_order_and_no_setting() {
-    let set = |weight, method| Change::ServerSet {
-        pool: "web".into(),
-        server: "pc1".into(),
-        settings: ServerSettings { weight, method, temporary: true },
-    };
-    let (after, intent) = applied(&config(), &Intent::default(), &set(Some(9), None)).unwrap();
-    assert_eq!(after, config());
-    assert_eq!(intent.weight("web", &after.pools[0].servers[0]), 9);
-    assert_eq!(order_of(&intent, "pc1").unwrap().weight.as_ref().unwrap().mark, mark());
-    for wrong in [set(None, None), set(Some(1), Some(Method::Nat))] {
-        let error = applied(&config(), &Intent::default(), &wrong).unwrap_err();
-        assert_eq!(error.message, "only a weight can be temporary");
-    }
-}
-
-#[test]
-fn a_server_that_leaves_can_be_let_go() {
-    let leaving = Leaving {
-        service: "web".into(),
-        pool: "web".into(),
-        server: server("pc9", "10.0.0.19", Method::Dr),
-        mark: mark(),
-    };
-    let intent = Intent { leaving: vec![leaving], ..Intent::default() };
-    let (after, left) = applied(&config(), &intent, &server_remove("web", "pc9")).unwrap();
-    assert_eq!((after, left), (config(), Intent::default()));
-    assert!(applied(&config(), &intent, &server_remove("web", "pc8")).is_err());
-}
-
 #[test]
 fn an_empty_configuration_can_be_meant() {
     let change = Change::Apply { config: Config::default(), allow_empty: true };
@@ -330,14 +265,6 @@ fn a_file_with_interfaces_is_the_whole_truth_and_one_without_leaves_them() {
         let change = Change::Apply { config: file, allow_empty: false };
         assert_eq!(applied(&config(), &Intent::default(), &change).unwrap().0.interfaces, want);
     }
-}
-
-#[test]
-fn a_name_that_slipped_gets_the_right_one() {
-    let error = applied(&config(), &Intent::default(), &server_remove("wbe", "pc1")).unwrap_err();
-    assert_eq!(error.hint.as_deref(), Some("did you mean web?"));
-    let error = applied(&config(), &Intent::default(), &server_remove("nothing", "pc1")).unwrap_err();
-    assert_eq!(error.hint.as_deref(), Some("`lb-ctl pool list` names what there is"));
 }
 
 #[test]
