@@ -1,8 +1,8 @@
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
 use crate::command::{
-    agent, apply, attach, completions, connections, decap, detach, diff, export, pool, rollback, server,
-    service, stats, vip,
+    agent, apply, attach, completions, connections, decap, detach, diff, events, export, pool, rollback,
+    server, service, stats, vip,
 };
 use clap::{Args, Parser, Subcommand};
 use std::env;
@@ -75,6 +75,11 @@ pub enum Command {
     Stats(stats::Arguments),
     /// Show connections
     Connections(connections::Arguments),
+    /// Show what happened, and follow what happens
+    ///
+    /// Shows what the agent remembers, a thousand events at most, then what happens, until interrupted. When the agent
+    /// ends it says so on the standard error, waits for the next one and goes on with what that one tells.
+    Events(events::Arguments),
     /// Replace the configuration by that of a file
     Apply(apply::Arguments),
     /// Show what a file would change, or what the kernel's tables lack

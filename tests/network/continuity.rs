@@ -224,7 +224,7 @@ fn without_agent_and_neighbour(balanced: &Balanced) -> Result<http::Connection> 
 }
 
 /// Lets a server answer questions for its own address or for none (`arp_ignore` of 8).
-fn answer_arp(server: &Host, answers: bool) -> Result<()> {
+pub(crate) fn answer_arp(server: &Host, answers: bool) -> Result<()> {
     server.sysctl("net/ipv4/conf/all/arp_ignore", if answers { "1" } else { "8" })
 }
 
@@ -237,6 +237,6 @@ fn arrives(download: &mut ChildGuard, file: &std::path::Path, length: u64) -> Re
     Ok(())
 }
 
-fn lb_ctl() -> Result<String> {
+pub(crate) fn lb_ctl() -> Result<String> {
     Ok(lb_tests::lab::lb_ctl::binary()?.to_string_lossy().into_owned())
 }

@@ -5,6 +5,7 @@
 mod continuity;
 mod control;
 mod director;
+mod events;
 mod lab;
 mod methods;
 mod ports;

@@ -9,7 +9,7 @@ use super::preflight;
 use super::state::{Desired, Observed};
 use super::time;
 use super::writer::Writer;
-use crate::api::{Change, ChangeRequest, Changed, Failure, FailureKind, Terms};
+use crate::api::{Change, ChangeRequest, Changed, Failure, FailureKind, Origin, Terms};
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, leaving};
 use crate::config::model::{Config, Service};
@@ -42,7 +42,7 @@ impl Writer {
         };
         let outcome = judged.outcome.clone();
         self.carry_out(judged, &request, &mark).await?;
-        Ok(self.changed(&request.change, &mark, outcome))
+        Ok(self.changed(&request.change, outcome))
     }
 
     /// What holds after the change, if it can be at all.
@@ -96,7 +96,7 @@ impl Writer {
     /// Attaches, stores, writes, in this order; what fails takes back what was done before it.
     async fn carry_out(
         &mut self,
-        Judged { desired, observed, plan, .. }: Judged,
+        Judged { desired, observed, plan, outcome }: Judged,
         request: &ChangeRequest,
         mark: &Mark,
     ) -> Result<(), Failure> {
@@ -120,7 +120,8 @@ impl Writer {
         if let Err(failure) = self.write(&desired, plan) {
             return Err(self.take_back(before, switched, failure));
         }
-        self.problem = None;
+        self.tell_change(&outcome.differences, self.origin(mark));
+        self.note_problem(None);
         self.place_vips(false).await;
         self.follow_modes();
         Ok(())
@@ -140,7 +141,7 @@ impl Writer {
     fn take_back(&mut self, before: Stored, switched: Vec<Undo>, failure: Failure) -> Failure {
         if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
             tracing::error!(%error, "could not take back a revision");
-            self.problem = Some(failure.clone());
+            self.note_problem(Some(failure.clone()));
             let message = format!("stored, but not in force: {}", failure.message);
             return Failure { message, ..failure }
                 .with_hint("the agent tries again every second; `lb-ctl status` says how it stands");
@@ -159,28 +160,22 @@ impl Writer {
         }
     }
 
-    fn changed(&self, change: &Change, mark: &Mark, outcome: Changed) -> Changed {
+    /// Who asked for the change that is in force now, as events name them.
+    fn origin(&self, mark: &Mark) -> Origin {
+        let revision = &self.stored.revision;
+        Origin {
+            uid: mark.by.uid,
+            user: Some(mark.by.user.clone()),
+            command: Some(revision.command.clone()),
+            revision: Some(revision.number),
+        }
+    }
+
+    fn changed(&self, change: &Change, outcome: Changed) -> Changed {
         let interface =
             if let Change::Attach(interface) = change { self.interface_status(interface).ok() } else { None };
-        let revision = &self.stored.revision;
-        let (uid, user) = (mark.by.uid, mark.by.user.as_str());
-        tracing::info!(
-            uid,
-            user,
-            revision = revision.number,
-            change = change.word(),
-            command = revision.command,
-            "changed"
-        );
-        for difference in &outcome.differences {
-            let Difference { object, name, detail, .. } = difference;
-            tracing::info!(
-                revision = revision.number,
-                "{} {object} {name}: {detail}",
-                difference.change.sign()
-            );
-        }
-        Changed { notes: self.notes(change), interface, revision: revision.number, ..outcome }
+        let revision = self.stored.revision.number;
+        Changed { notes: self.notes(change), interface, revision, ..outcome }
     }
 }
 

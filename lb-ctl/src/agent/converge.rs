@@ -19,12 +19,7 @@ impl Writer {
     pub(super) fn converge(&mut self) {
         let desired = self.desired();
         let done = self.plan(&desired, &self.observed.clone()).and_then(|plan| self.write(&desired, plan));
-        if let Err(failure) = &done
-            && self.problem.as_ref() != Some(failure)
-        {
-            tracing::error!(%failure, "the kernel's tables are not what they should be");
-        }
-        self.problem = done.err();
+        self.note_problem(done.err());
     }
 
     pub(super) fn desired(&self) -> Desired {
@@ -109,6 +104,7 @@ impl Writer {
             announced.extend(vips::present(&self.stored.config, &self.observed));
         }
         vips::tell(&announced, &self.observed);
+        self.tell_what_changed();
     }
 
     fn remember_placed(&mut self, placed: vips::Placed) {

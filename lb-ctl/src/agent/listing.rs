@@ -61,16 +61,8 @@ impl Writer {
 
     fn server_info(&self, pool: &Pool, server: &Server, service: Option<&str>) -> ServerInfo {
         let load = self.load(server, service);
-        let problem = self.problem_of(pool, server);
-        let drained = self.stored.intent.is_drained(&pool.name, &server.name);
         let weight = self.stored.intent.weight(&pool.name, server);
-        let state = match () {
-            () if users(&self.stored.config, &pool.name).is_empty() => ServerSituation::Unused,
-            () if drained => ServerSituation::Draining,
-            () if weight == 0 => ServerSituation::NoNew,
-            () if problem.is_some() => ServerSituation::Unreachable,
-            () => ServerSituation::Up,
-        };
+        let (state, problem) = self.situation(pool, server, self.is_used(pool));
         ServerInfo {
             pool: pool.name.clone(),
             name: server.name.clone(),
@@ -101,6 +93,30 @@ impl Writer {
             order: None,
             leaving: Some(mark.clone()),
         }
+    }
+
+    /// Whether a service uses the pool.
+    pub(super) fn is_used(&self, pool: &Pool) -> bool {
+        self.stored.config.services.iter().any(|service| service.pools.contains(&pool.name))
+    }
+
+    /// What a server may be given, and why it cannot be forwarded to when it cannot.
+    pub(super) fn situation(
+        &self,
+        pool: &Pool,
+        server: &Server,
+        is_used: bool,
+    ) -> (ServerSituation, Option<String>) {
+        let problem = self.problem_of(pool, server);
+        let intent = &self.stored.intent;
+        let state = match () {
+            () if !is_used => ServerSituation::Unused,
+            () if intent.is_drained(&pool.name, &server.name) => ServerSituation::Draining,
+            () if intent.weight(&pool.name, server) == 0 => ServerSituation::NoNew,
+            () if problem.is_some() => ServerSituation::Unreachable,
+            () => ServerSituation::Up,
+        };
+        (state, problem)
     }
 
     fn problem_of(&self, pool: &Pool, server: &Server) -> Option<String> {

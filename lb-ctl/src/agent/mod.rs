@@ -14,10 +14,12 @@ mod differences;
 mod history;
 pub mod ids;
 mod interfaces;
+mod journal;
 mod leave;
 mod listing;
 pub(crate) mod lock;
 mod names;
+mod news;
 mod notes;
 mod observe;
 mod own_address;
@@ -37,13 +39,14 @@ mod writer;
 
 use crate::api::server::serve_on;
 use crate::api::socket::Bound;
-use crate::api::{Failure, Reply, Request, user};
+use crate::api::{EventRequest, Failure, Reply, Request, user};
 use crate::command::resolve;
 use crate::config::parse::from_toml_with;
 use crate::datapath::{Datapath, DebugLog, OpenOptions};
 use crate::neighbour::Network;
 use crate::store::{Revision, Store, Stored};
 use anyhow::Context;
+use journal::{Journal, Reader};
 use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 use writer::{Parts, Writer};
@@ -77,6 +80,7 @@ type Asked = (Request, oneshot::Sender<Result<Reply, Failure>>);
 #[derive(Clone, Debug)]
 pub struct AgentHandle {
     requests: mpsc::Sender<Asked>,
+    journal: Journal,
 }
 
 impl AgentHandle {
@@ -93,6 +97,11 @@ impl AgentHandle {
         self.requests.send((request, sender)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
+
+    /// A reader of what happened, which the writer need not be asked for.
+    pub(crate) fn events(&self, request: EventRequest) -> Reader {
+        self.journal.read(request)
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +114,22 @@ impl AgentHandle {
                 sender.send(answer(request)).expect("somebody waits for the answer");
             }
         });
-        Self { requests }
+        Self { requests, journal: Journal::new() }
+    }
+
+    /// Puts a change with this text into the journal.
+    pub(crate) fn tell(&self, text: &str) {
+        self.journal.record(journal::News::new(
+            crate::api::Level::Info,
+            crate::api::EventKind::Change,
+            "",
+            text,
+        ));
+    }
+
+    /// Ends the journal.
+    pub(crate) async fn end(&self) {
+        self.journal.close().await;
     }
 }
 
@@ -135,10 +159,12 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
         tokio::spawn(follow_log(log));
     }
     let (network, changes) = Network::open()?;
-    let parts = Parts { datapath, store, stored, network, changes, file: options.config };
+    let journal = Journal::new();
+    let parts =
+        Parts { datapath, store, stored, network, changes, file: options.config, journal: journal.clone() };
     let mut writer = Writer::start(parts).await?;
     let (requests, queue) = mpsc::channel(QUEUE);
-    let api = tokio::spawn(serve_on(socket, AgentHandle { requests }));
+    let api = tokio::spawn(serve_on(socket, AgentHandle { requests, journal }));
     writer.run(queue, api).await
 }
 

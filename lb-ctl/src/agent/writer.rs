@@ -2,7 +2,9 @@
 
 use super::Asked;
 use super::ids::Quarantine;
+use super::journal::Journal;
 use super::names::Names;
+use super::news::Known;
 use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresses};
 use super::samples::Sampling;
 use super::state::Observed;
@@ -44,6 +46,7 @@ pub(super) struct Parts {
     pub(super) changes: Changes,
     /// The file that an empty store is filled from.
     pub(super) file: Option<PathBuf>,
+    pub(super) journal: Journal,
 }
 
 /// The one writer.
@@ -69,12 +72,15 @@ pub(super) struct Writer {
     /// Why the kernel's tables are not what they should be.
     pub(super) problem: Option<Failure>,
     pub(super) ticks: u32,
+    pub(super) journal: Journal,
+    /// What the journal was told last.
+    pub(super) known: Known,
 }
 
 impl Writer {
     /// Takes over what the kernel holds, and makes it equal to what is stored.
     pub(super) async fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { datapath, store, stored, network, changes, file } = parts;
+        let Parts { datapath, store, stored, network, changes, file, journal } = parts;
         // What the last agent took out of use may still be in the hands of a packet, or of a connection.
         datapath::grace()?;
         let kernel = datapath.snapshot()?;
@@ -99,7 +105,10 @@ impl Writer {
             unattached: BTreeMap::new(),
             problem: None,
             ticks: 0,
+            journal,
+            known: Known::default(),
         };
+        writer.known.adopt(&writer.stored.placed);
         let addresses = server_addresses(&writer.desired());
         writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
         writer.converge();
@@ -118,11 +127,7 @@ impl Writer {
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tracing::info!(
-            pid = std::process::id(),
-            services = self.stored.config.services.len(),
-            "the agent is running"
-        );
+        self.tell_start();
         loop {
             let samples_due = self.sampling.due();
             tokio::select! {
@@ -135,7 +140,7 @@ impl Writer {
                 _ = interrupted.recv() => break,
             }
         }
-        tracing::info!("the agent stops; forwarding goes on");
+        self.tell_end().await;
         api.abort();
         api.await.ok();
         Ok(())

@@ -9,6 +9,7 @@ use crate::config::model::Config;
 use crate::store::Revision;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Gid, Group};
@@ -197,33 +198,50 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "lb")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| self.broken(&error))?;
+        let request = self.build(method, path, body)?;
         let limit = if *request.method() == Method::GET { READ } else { CHANGE };
         let answer = tokio::time::timeout(limit, self.exchange(request)).await;
         let (is_success, body) = answer.map_err(|_| self.too_late(limit))??;
         if is_success {
             return serde_json::from_slice(&body).map_err(|error| self.broken(&error));
         }
-        Err(serde_json::from_slice(&body).unwrap_or_else(|_| self.broken(&String::from_utf8_lossy(&body))))
+        Err(self.refusal(&body))
+    }
+
+    pub(super) fn build(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "lb");
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(Full::new(body));
+        request.map_err(|error| self.broken(&error))
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(bool, Bytes), Failure> {
+        let (_sender, response) = self.send_request(request).await?;
+        let is_success = response.status().is_success();
+        let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?;
+        Ok((is_success, body.to_bytes()))
+    }
+
+    /// Sends on a connection of its own, which ends with the sender and the body.
+    pub(super) async fn send_request(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>), Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
-        let driver = tokio::spawn(connection);
-        let response: Response<Incoming> =
-            sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-        let is_success = response.status().is_success();
-        let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?;
-        driver.abort();
-        Ok((is_success, body.to_bytes()))
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+        Ok((sender, response))
+    }
+
+    /// What the agent said when it refused.
+    pub(super) fn refusal(&self, body: &[u8]) -> Failure {
+        serde_json::from_slice(body).unwrap_or_else(|_| self.broken(&String::from_utf8_lossy(body)))
     }
 
     fn unreachable(&self, error: &io::Error) -> Failure {
@@ -246,7 +264,7 @@ impl Client {
         Failure::failed(format!("cannot reach the agent at {path}: {fact}")).with_hint(hint)
     }
 
-    fn broken(&self, error: &impl ToString) -> Failure {
+    pub(super) fn broken(&self, error: &impl ToString) -> Failure {
         Failure::failed(format!(
             "cannot talk to the agent at {}: {}",
             self.socket.display(),
@@ -254,7 +272,7 @@ impl Client {
         ))
     }
 
-    fn too_late(&self, limit: Duration) -> Failure {
+    pub(super) fn too_late(&self, limit: Duration) -> Failure {
         let path = self.socket.display();
         let failure = Failure::failed(format!("the agent at {path} gave no answer within {limit:?}"));
         failure.with_hint(HUNG)

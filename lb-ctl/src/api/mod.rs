@@ -4,6 +4,8 @@
 
 mod change;
 pub mod client;
+mod event;
+pub mod events;
 mod failure;
 mod peer;
 pub mod server;
@@ -14,6 +16,7 @@ mod tests;
 mod traffic;
 
 pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};
+pub use event::{Event, EventKind, EventRequest, Level, Origin};
 pub use failure::{Failure, FailureKind};
 pub(crate) use peer::user;
 pub use status::{

@@ -3,17 +3,21 @@
 use super::peer::Peer;
 use super::socket::Bound;
 use super::{
-    Change, ChangeRequest, ConnectionFilter, Failure, FailureKind, Reply, Request, SampleRequest, Terms,
+    Change, ChangeRequest, ConnectionFilter, Event, EventRequest, Failure, FailureKind, Reply, Request,
+    SampleRequest, Terms,
 };
 use crate::agent::AgentHandle;
 use crate::config::model::Config;
 use anyhow::{Context, Result};
+use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::stream;
 use serde::Deserialize;
 use std::time::Duration;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -44,6 +48,7 @@ fn router(handle: AgentHandle) -> Router {
         .route("/v1/stats", get(|state: Agent| ask(state, Request::Stats)))
         .route("/v1/samples", get(samples))
         .route("/v1/connections", get(connections))
+        .route("/v1/events", get(events))
         .route("/v1/config", get(config).put(put_config))
         .route("/v1/history", get(|state: Agent| ask(state, Request::History)))
         .route("/v1/diff", get(|state: Agent| ask(state, Request::Diff(None))).post(post_diff))
@@ -96,6 +101,23 @@ struct RevisionQuery {
 async fn config(agent: Agent, query: Result<Query<RevisionQuery>, QueryRejection>) -> Answer {
     let Query(RevisionQuery { revision }) = query?;
     ask(agent, revision.map_or(Request::Config, Request::Revision)).await
+}
+
+/// A line of JSON an event. The time that a request may take ends with the headers of its answer.
+async fn events(
+    State(agent): Agent,
+    query: Result<Query<EventRequest>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let Query(request) = query?;
+    let lines = stream::unfold(agent.events(request), async |mut reader| {
+        let events = reader.next().await?;
+        Some((events.iter().map(line).collect::<Result<String, _>>(), reader))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+fn line(event: &Event) -> serde_json::Result<String> {
+    Ok(serde_json::to_string(event)? + "\n")
 }
 
 async fn post_change(agent: Agent, peer: Sender, body: Result<Json<ChangeRequest>, JsonRejection>) -> Answer {

@@ -240,3 +240,48 @@ async fn every_change_survives_the_wire() {
         }
     }
 }
+
+#[tokio::test]
+async fn events_come_as_they_happen_and_end_with_the_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.sock");
+    let handle = AgentHandle::answered_by(|_| Err(Failure::failed("noted")));
+    tokio::spawn(serve_on(Bound::new(&path, None).unwrap(), handle.clone()));
+    let client = Client::new(&path);
+    handle.tell("one");
+    handle.tell("two");
+    let mut all = client.events(EventRequest { since: 0, follow: true }).await.unwrap();
+    let one = all.next().await.unwrap().unwrap();
+    assert_eq!((one.text.as_str(), one.kind, one.level), ("one", EventKind::Change, Level::Info));
+    let mut later = client.events(EventRequest { since: one.sequence, follow: false }).await.unwrap();
+    assert_eq!(later.next().await.unwrap().map(|event| event.text), Some("two".to_owned()));
+    assert_eq!(later.next().await, Ok(None));
+    assert_eq!(all.next().await.unwrap().map(|event| event.text), Some("two".to_owned()));
+    handle.tell("three");
+    assert_eq!(all.next().await.unwrap().map(|event| event.text), Some("three".to_owned()));
+    handle.tell("the last");
+    handle.end().await;
+    assert_eq!(all.next().await.unwrap().map(|event| event.text), Some("the last".to_owned()));
+    assert_eq!(all.next().await, Ok(None));
+}
+
+#[test]
+fn an_event_has_stable_names() {
+    let origin = Origin { uid: Some(0), revision: Some(12), ..Origin::default() };
+    let event = Event {
+        sequence: 1,
+        time_ms: 2,
+        level: Level::Warn,
+        kind: EventKind::Server,
+        subject: "web/pc2".into(),
+        text: "up -> unreachable".into(),
+        lines: Vec::new(),
+        hint: None,
+        origin,
+    };
+    let json = serde_json::to_string(&event).unwrap();
+    let want = "{\"sequence\":1,\"time_ms\":2,\"level\":\"warn\",\"kind\":\"server\",\"subject\":\"web/pc2\",\
+                \"text\":\"up -> unreachable\",\"uid\":0,\"revision\":12}";
+    assert_eq!(json, want);
+    assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+}

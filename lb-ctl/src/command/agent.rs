@@ -1,17 +1,13 @@
 //! `lb-ctl agent`.
 
-use super::preflight;
+use super::{log, preflight};
 use crate::agent;
 use crate::cli::Global;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
 use nix::unistd::setsid;
 use std::env;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Set for an agent that leaves the session of the command that started it.
 pub(super) const DETACHED: &str = "LB_DETACHED";
@@ -22,6 +18,10 @@ pub struct Arguments {
     /// Configuration file (TOML), imported once, when nothing is stored yet
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How lines of the log are written
+    #[arg(help = "How lines of the log are written [env: LB_LOG_FORMAT] [default: text]")]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
     #[command(flatten)]
     tuning: Tuning,
 }
@@ -50,11 +50,11 @@ impl Tuning {
 ///
 /// # Errors
 /// It cannot start, or breaks.
-pub fn run(global: &Global, Arguments { config, tuning }: Arguments) -> Result<()> {
+pub fn run(global: &Global, Arguments { config, log_format, tuning }: Arguments) -> Result<()> {
     if env::var_os(DETACHED).is_some() {
         setsid().context("cannot leave the session")?;
     }
-    log_to_stderr(tuning.debug_log)?;
+    log::start(tuning.debug_log, log_format)?;
     preflight::check_agent(&global.state_dir)?;
     agent::run(options(global, &tuning, config))
 }
@@ -69,18 +69,4 @@ pub(super) fn options(global: &Global, tuning: &Tuning, config: Option<PathBuf>)
         config,
         debug_log: tuning.debug_log,
     }
-}
-
-/// Sends what the agent logs to the standard error; `LB_LOG` chooses what.
-///
-/// `info` if it is not set, and what the program logs about packets if that was asked for.
-pub(super) fn log_to_stderr(debug_log: bool) -> Result<()> {
-    let usual = if debug_log { "info,director=debug" } else { "info" };
-    let filter = env::var("LB_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = filter.as_deref().unwrap_or(usual);
-    let targets: Targets = filter.parse().with_context(|| format!("cannot use LB_LOG={filter}"))?;
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let started = tracing_subscriber::registry().with(lines).with(targets).try_init();
-    started.map_err(|error| anyhow!("cannot start the log: {error}"))
 }

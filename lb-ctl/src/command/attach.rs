@@ -1,8 +1,8 @@
 //! `lb-ctl attach`.
 
-use super::agent::{Tuning, log_to_stderr, options};
+use super::agent::{Tuning, options};
 use super::consent::Consent;
-use super::{client, preflight, start, wait};
+use super::{client, log, preflight, start, wait};
 use crate::agent;
 use crate::api::{Change, Failure};
 use crate::cli::Global;
@@ -100,7 +100,7 @@ fn run_here(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()
         return Err(Failure::failed(message).with_hint("leave out --foreground to use that one").into());
     }
     preflight::check(&interface.name, &global.bpffs)?;
-    log_to_stderr(tuning.debug_log)?;
+    log::start(tuning.debug_log, None)?;
     let fresh = Fresh::before(&global.bpffs);
     let attaching = {
         let global = global.clone();

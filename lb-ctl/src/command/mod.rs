@@ -9,10 +9,12 @@ mod consent;
 pub mod decap;
 pub mod detach;
 pub mod diff;
+pub mod events;
 pub mod export;
 mod file;
 pub mod history;
 pub mod list;
+mod log;
 pub mod pool;
 mod preflight;
 pub mod resolve;
@@ -46,6 +48,7 @@ pub fn main(Cli { global, command }: Cli) -> Result<()> {
         Command::List => wait(list::run(&global)),
         Command::Stats(arguments) => wait(stats::run(&global, arguments)),
         Command::Connections(arguments) => wait(connections::run(&global, arguments)),
+        Command::Events(arguments) => wait(events::run(&global, arguments)),
         Command::Apply(arguments) => wait(apply::run(&global, arguments)),
         Command::Diff(arguments) => wait(diff::run(&global, arguments)),
         Command::History => wait(history::run(&global)),

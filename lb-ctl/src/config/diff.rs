@@ -4,7 +4,7 @@ use super::intent::{Intent, Leaving, Order};
 use super::model::{Config, Pool, Server, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,18 @@ pub struct Difference {
     pub name: String,
     /// What is added or removed, or what changes from what to what.
     pub detail: String,
+}
+
+/// One line, as listings have it.
+impl Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { change, object, name, detail } = self;
+        write!(out, "{} {object}", change.sign())?;
+        if !name.is_empty() {
+            write!(out, " {name}")?;
+        }
+        if detail.is_empty() { Ok(()) } else { write!(out, ": {detail}") }
+    }
 }
 
 /// How something differs.

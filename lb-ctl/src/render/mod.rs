@@ -6,6 +6,7 @@
 pub mod change;
 pub mod connections;
 pub mod decap;
+pub mod events;
 pub mod history;
 pub mod list;
 mod number;
@@ -72,6 +73,12 @@ pub fn text(text: &str) -> Result<()> {
 pub fn prompt(question: &str) -> Result<()> {
     let mut out = anstream::stderr().lock();
     out.write_all(question.as_bytes()).and_then(|()| out.flush()).context("cannot ask")
+}
+
+/// Prints a remark beside the output, to the standard error.
+pub fn note(text: &str) {
+    // With the output gone there is nobody to tell.
+    anstream::stderr().lock().write_all(style::labelled(style::HINT, "note", text).as_bytes()).ok();
 }
 
 /// Prints why a command failed, as JSON to the standard output or else to the standard error; gives its exit code.
