@@ -5,6 +5,7 @@
 mod continuity;
 mod control;
 mod director;
+mod drift;
 mod events;
 mod lab;
 mod methods;

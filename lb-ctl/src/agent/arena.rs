@@ -12,10 +12,12 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// An arena of `limit` slots in which the ranges (first, length) are taken. They may be named twice.
+    /// An arena of `limit` slots in which the ranges (first, length) are taken. They may be named twice; one that this
+    /// arena cannot have given out takes no room.
     pub(super) fn new(limit: u32, taken: impl IntoIterator<Item = (u32, u32)>) -> Self {
         let mut arena = Self { taken: BTreeMap::new(), limit };
-        for (first, len) in taken {
+        let is_range = |(first, len): &(u32, u32)| *first > 0 && first.saturating_add(*len) <= limit;
+        for (first, len) in taken.into_iter().filter(is_range) {
             let known = arena.taken.entry(first).or_insert(len);
             *known = len.max(*known);
         }
@@ -60,5 +62,11 @@ mod tests {
         assert_eq!(arena.take(64), Ok(SlotRange { first: 36, len: 64 }));
         assert_eq!(arena.take(0), Ok(SlotRange::default()));
         assert!(arena.take(1).is_err());
+    }
+
+    #[test]
+    fn a_range_that_was_never_given_out_takes_no_room() {
+        let mut arena = Arena::new(100, [(0, 100), (1, u32::MAX), (90, 11), (90, 10)]);
+        assert_eq!(arena.take(89), Ok(SlotRange { first: 1, len: 89 }));
     }
 }

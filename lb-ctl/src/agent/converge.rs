@@ -3,7 +3,6 @@
 use super::compile::compile;
 use super::names::Names;
 use super::plan::Plan;
-use super::reconcile::reconcile;
 use super::state::{Desired, Observed};
 use super::vips;
 use super::writer::Writer;
@@ -22,23 +21,14 @@ impl Writer {
         self.note_problem(done.err());
     }
 
+    /// What is stored, as it is compiled.
     pub(super) fn desired(&self) -> Desired {
         Desired { config: self.stored.config.clone(), intent: self.stored.intent.clone() }
     }
 
     /// What has to be written for `desired`. When a table has no room, a grace period may make some.
     pub(super) fn plan(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
-        let mut tables = compile(desired, observed);
-        tables.sample_period = self.sampling.period();
-        let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
-        let first = reconcile(&tables, &kernel, &self.quarantine);
-        if first.is_err() && self.quarantine.waits_for_grace() {
-            datapath::grace().map_err(|error| failure(&error))?;
-            self.quarantine.grace_passed();
-            return reconcile(&tables, &kernel, &self.quarantine)
-                .map_err(|full| Failure::failed(full.to_string()));
-        }
-        first.map_err(|full| Failure::failed(full.to_string()))
+        self.compare(desired, observed).map(|comparison| comparison.plan)
     }
 
     /// Writes `plan`, which makes the kernel equal to `desired`.
@@ -64,11 +54,11 @@ impl Writer {
                 continue;
             }
             match self.datapath.attach(&interface.name, interface.mode) {
-                Ok(attached) => tracing::info!(interface = interface.name, mode = %attached.mode, "attached"),
+                Ok(attached) => {
+                    tracing::debug!(interface = interface.name, mode = %attached.mode, "attached");
+                }
                 Err(error) => {
-                    let failure = failure(&error);
-                    tracing::error!(%failure, "an interface could not be attached");
-                    unattached.insert(interface.name.clone(), failure);
+                    unattached.insert(interface.name.clone(), failure(&error));
                 }
             }
         }
@@ -96,9 +86,11 @@ impl Writer {
         let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
         let fresh = moves.add.clone();
         let before = self.stored.placed.clone();
+        let lost = self.lost_vips(&moves);
         self.remember_placed(vips::intended(&before, &moves));
         let placed = vips::perform(&self.network, moves, &before, &self.observed).await;
         self.remember_placed(placed);
+        self.note_vips(lost);
         let mut announced = fresh;
         if again {
             announced.extend(vips::present(&self.stored.config, &self.observed));

@@ -11,6 +11,7 @@ mod connections;
 mod converge;
 mod cuts;
 mod differences;
+mod drift;
 mod history;
 pub mod ids;
 mod interfaces;

@@ -26,10 +26,14 @@ pub(super) enum Stage {
     Hosts,
     /// Servers that slots will name, next hops, and what makes a server better.
     Servers,
+    /// Keys that are new, of a service whose view fits them already.
+    Keys,
     /// Keys that nothing wants: before a view that no longer fits them.
     DeadKeys,
     /// Services, one after another: slots, view, the store that swaps it, then the keys that lead to it.
     Services,
+    /// Keys that nothing wants and that fit the new view: a key for any port may have taken their place.
+    LateKeys,
     /// Services without keys.
     DeadServices,
     /// States that take a server out of rotation: the slots that were to take its place are there.

@@ -33,6 +33,7 @@ impl Writer {
             servers: count(servers().count()),
             servers_up: count(up.count()),
             tables: self.table_uses(&kernel),
+            drift: Some(self.drift.told()),
             warnings: self.warnings(&attachments),
         })
     }
@@ -97,6 +98,7 @@ impl Writer {
     fn warnings(&self, attachments: &[(String, Attached)]) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.problem.iter().map(warning).collect();
         warnings.extend(self.unattached.values().map(warning));
+        warnings.extend(self.drift.warning());
         for (name, _) in attachments
             .iter()
             .filter(|(name, _)| self.stored.config.interfaces.iter().all(|i| i.name != *name))

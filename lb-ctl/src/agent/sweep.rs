@@ -4,8 +4,8 @@ use super::writer::Writer;
 use crate::datapath::{self, SweepReport};
 use std::time::{Duration, Instant};
 
-/// A sweep may take one part in this many of a processor's time.
-const SHARE: u32 = 20;
+/// What is done again and again may take one part in this many of a processor's time.
+pub(super) const SHARE: u32 = 20;
 
 /// When to sweep, and what the last sweep found.
 #[derive(Debug, Default)]

@@ -112,7 +112,7 @@ pub(super) async fn perform(network: &Network, moves: Moves, placed: &Placed, ob
 
 fn succeeded(doing: &str, vip: IpAddr, interface: &str, result: &Result<(), NetworkError>) -> bool {
     match result {
-        Ok(()) => tracing::info!(%vip, interface, "{doing} an interface"),
+        Ok(()) => tracing::debug!(%vip, interface, "{doing} an interface"),
         Err(error) => tracing::warn!(%vip, interface, %error, "could not {doing} an interface"),
     }
     result.is_ok()

@@ -1,6 +1,7 @@
 //! The loop of the one writer: events in, changes of the kernel out.
 
 use super::Asked;
+use super::drift::Drift;
 use super::ids::Quarantine;
 use super::journal::Journal;
 use super::names::Names;
@@ -75,6 +76,7 @@ pub(super) struct Writer {
     pub(super) journal: Journal,
     /// What the journal was told last.
     pub(super) known: Known,
+    pub(super) drift: Drift,
 }
 
 impl Writer {
@@ -107,6 +109,7 @@ impl Writer {
             ticks: 0,
             journal,
             known: Known::default(),
+            drift: Drift::default(),
         };
         writer.known.adopt(&writer.stored.placed);
         let addresses = server_addresses(&writer.desired());
@@ -195,6 +198,7 @@ impl Writer {
         if self.ticks.is_multiple_of(TICKS_PER_LOOK) || self.problem.is_some() {
             self.follow_network().await;
         }
+        self.look_for_drift().await;
     }
 
     async fn network_changed(&mut self) {
@@ -203,15 +207,18 @@ impl Writer {
         self.follow_network().await;
     }
 
-    /// Looks at the network and follows what changed.
-    async fn follow_network(&mut self) {
+    /// Looks at the network and follows what changed; tells whether there was something to follow.
+    pub(super) async fn follow_network(&mut self) -> bool {
         let addresses = server_addresses(&self.desired());
         let observed = match observe(&self.network, &addresses, &self.kept, self.has_generic()).await {
             Ok(observed) => observed,
-            Err(error) => return tracing::warn!(%error, "could not look at the network"),
+            Err(error) => {
+                tracing::warn!(%error, "could not look at the network");
+                return false;
+            }
         };
         if observed == self.observed && self.problem.is_none() {
-            return;
+            return false;
         }
         let came_up = |(index, link): (&u32, &crate::neighbour::Link)| {
             link.running
@@ -226,6 +233,7 @@ impl Writer {
         self.converge();
         self.attach_missing();
         self.place_vips(links_up).await;
+        true
     }
 
     /// Makes `observed` what is known, and lets go of neighbours that no server needs any more.

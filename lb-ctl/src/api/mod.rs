@@ -20,8 +20,8 @@ pub use event::{Event, EventKind, EventRequest, Level, Origin};
 pub use failure::{Failure, FailureKind};
 pub(crate) use peer::user;
 pub use status::{
-    AgentInfo, AttachedMode, Changed, Cut, DecapInterface, DecapStatus, InterfaceState, InterfaceStatus,
-    PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
+    AgentInfo, AttachedMode, Changed, Cut, DecapInterface, DecapStatus, Drift, InterfaceState,
+    InterfaceStatus, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,

@@ -64,8 +64,24 @@ pub struct Status {
     pub servers_up: u64,
     /// Use and limit of each table.
     pub tables: Vec<TableUse>,
+    /// What somebody else changed in the kernel and the agent repaired; `None` without an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// What needs a look.
     pub warnings: Vec<Warning>,
+}
+
+/// What somebody else changed in the kernel, and the agent repaired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Repairs since the agent started.
+    pub repairs: u64,
+    /// When the last one was, in seconds since 1970 (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// What the last one changed back: the first ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
 }
 
 /// The agent.

@@ -84,6 +84,7 @@ const fn nothing() -> Status {
         servers: 0,
         servers_up: 0,
         tables: Vec::new(),
+        drift: None,
         warnings: Vec::new(),
     }
 }

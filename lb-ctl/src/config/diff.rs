@@ -11,7 +11,8 @@ use std::fmt::{self, Display};
 pub struct Difference {
     /// Added, changed or removed.
     pub change: Kind,
-    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`, `order`, `leaving`.
+    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`, `order`, `leaving`; of the kernel's
+    /// tables also `settings`, `key` (what leads to a service), `nat-host`.
     pub object: String,
     /// Its name; a server's is `POOL/SERVER`.
     pub name: String,

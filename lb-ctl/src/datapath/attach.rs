@@ -106,6 +106,21 @@ pub(super) fn attachments(pins: &Pins) -> Result<Vec<(String, Attached)>> {
     Ok(attached)
 }
 
+/// The interfaces whose pinned link holds another program than `program`.
+pub(super) fn replaced(pins: &Pins, program: BorrowedFd<'_>) -> Result<Vec<String>> {
+    let own = sys::program_id(program).map_err(kernel("look at the program"))?;
+    let mut replaced = Vec::new();
+    for name in pins.link_names()? {
+        let path = pins.links().join(&name);
+        let Some(link) = open_link(&path)? else { continue };
+        let info = link.info().map_err(kernel(format!("look at the link at {}", path.display())))?;
+        if info.program != own {
+            replaced.push(name);
+        }
+    }
+    Ok(replaced)
+}
+
 /// An interface that nothing of ours is attached to.
 struct Port<'a> {
     name: &'a str,

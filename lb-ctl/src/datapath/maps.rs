@@ -78,9 +78,14 @@ impl Maps {
 pub(super) struct Arena(RawMap);
 
 impl Arena {
+    /// Number of slots.
+    pub(super) fn entries(&self) -> u32 {
+        self.0.info().max_entries
+    }
+
     /// The slots from `first` on, `len` of them, at least one.
     pub(super) fn window(&self, first: u32, len: usize) -> Result<Mapped> {
-        let entries = self.0.info().max_entries;
+        let entries = self.entries();
         if first as usize + len > entries as usize {
             let index = entries.max(first);
             return Err(DatapathError::OutOfRange { map: "SLOTS", index, entries });

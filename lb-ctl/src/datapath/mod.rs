@@ -131,6 +131,15 @@ impl Datapath {
         attach::attachments(self.pins()?)
     }
 
+    /// The interfaces whose link holds another program than this one, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if a pinned link cannot be looked at.
+    pub fn replaced(&self) -> Result<Vec<String>> {
+        attach::replaced(self.pins()?, self.program.as_fd())
+    }
+
     fn pins(&self) -> Result<&Pins> {
         self.pins.as_ref().ok_or_else(|| DatapathError::Object {
             program: "director",

@@ -5,7 +5,7 @@ use super::maps::Maps;
 use super::tables::Kernel;
 use lb_common::counters::Settings;
 use lb_common::server::{Interface, MAX_DEVICES, Server};
-use lb_common::service::View;
+use lb_common::service::{SlotRange, View};
 use lb_common::slots::Slot;
 use std::collections::BTreeMap;
 
@@ -81,9 +81,13 @@ impl Maps {
         Ok(hosts)
     }
 
+    /// A range from slot 0 or beyond the end, which no agent wrote, is left out.
     fn read_slots(&self, views: &BTreeMap<u32, View>) -> Result<BTreeMap<u32, Vec<Slot>>> {
-        let ranges =
-            views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len != 0);
+        let limit = self.slots.entries();
+        let is_range = |range: &SlotRange| {
+            range.first > 0 && range.first.saturating_add(range.len) <= limit && range.len > 0
+        };
+        let ranges = views.values().flat_map(|view| [view.slots, view.old_slots]).filter(is_range);
         let mut slots = BTreeMap::new();
         for range in ranges {
             let window = self.slots.window(range.first, range.len as usize)?;

@@ -86,5 +86,6 @@ fn line(difference: &Difference) -> String {
         Kind::Removed => style::ERROR,
     };
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    format!("{style}{}{style:#} {object} {name}{detail}\n", change.sign())
+    let name = if name.is_empty() { String::new() } else { format!(" {name}") };
+    format!("{style}{}{style:#} {object}{name}{detail}\n", change.sign())
 }

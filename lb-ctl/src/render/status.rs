@@ -1,10 +1,11 @@
 //! How the agent and its interfaces are.
 
+use super::change::differences;
 use super::list::order_words;
 use super::number::utc;
 use super::style;
 use super::table::{Table, number, text};
-use crate::api::{AttachedMode, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::api::{AttachedMode, Drift, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
 use crate::config::intent::{Order, ServerName};
 use crate::store::Revision;
 
@@ -21,6 +22,7 @@ pub fn status(status: &Status) -> String {
         parts.extend(["\n".to_owned(), tables(&status.tables)]);
     }
     parts.push(orders(status));
+    parts.extend(status.drift.as_ref().map(drift));
     parts.push(warnings(&status.warnings));
     parts.concat()
 }
@@ -72,6 +74,14 @@ fn warnings(warnings: &[Warning]) -> String {
         0 => out,
         more => out + &format!("\nand {more} more: `lb-ctl server list`, `lb-ctl status --json`\n"),
     }
+}
+
+/// What was repaired, if anything was.
+fn drift(drift: &Drift) -> String {
+    let Some(last) = drift.last else { return String::new() };
+    let lines = differences(&drift.differences);
+    let times = if drift.repairs == 1 { "repair".to_owned() } else { format!("{} repairs", drift.repairs) };
+    format!("\ndrift: {times}, the last at {}\n{lines}", utc(last))
 }
 
 fn tables(tables: &[TableUse]) -> String {

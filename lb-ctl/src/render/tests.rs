@@ -1,11 +1,12 @@
 //! What people see, as snapshots.
 
 mod errors;
+mod events;
 
 use super::history::tests::revision;
 use super::*;
 use crate::api::{
-    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus,
+    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus, Drift,
     InterfaceState, InterfaceStatus, PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation,
     ServerTraffic, ServiceInfo, ServiceTraffic, Stats, Status, TableUse, VipInfo, Warning,
 };
@@ -130,6 +131,16 @@ fn status_tells_who_supervises_and_what_is_wrong() {
         servers: 4,
         servers_up: 1,
         tables: vec![TableUse { table: "connections".into(), used: 12, limit: 262_144 }],
+        drift: Some(Drift {
+            repairs: 3,
+            last: Some(1_700_000_000),
+            differences: vec![Difference {
+                change: Kind::Changed,
+                object: "server".into(),
+                name: "web/pc2".into(),
+                detail: "state down -> up".into(),
+            }],
+        }),
         warnings: vec![Warning {
             message: "eth2 is gone".into(),
             hint: Some("it is attached when it comes back".into()),
@@ -289,53 +300,4 @@ fn decap_tells_what_it_takes() {
     };
     let both = [decap::status(&status), decap::status(&DecapStatus::default())];
     insta::assert_snapshot!(plain(&both.join("----\n")));
-}
-
-#[test]
-fn an_event_is_a_line_with_what_differs_below() {
-    use crate::api::{Event, EventKind, Level, Origin};
-    let event = |level, kind, subject: &str, text: &str| Event {
-        sequence: 1_700_000_000_000,
-        time_ms: 1_700_000_000_000,
-        level,
-        kind,
-        subject: subject.into(),
-        text: text.into(),
-        lines: Vec::new(),
-        hint: None,
-        origin: Origin::default(),
-    };
-    let origin = Origin {
-        uid: Some(0),
-        user: Some("root".into()),
-        command: Some("lb-ctl apply lb.toml".into()),
-        revision: Some(12),
-    };
-    let change = Event {
-        lines: vec!["~ server web/pc2: weight 3 -> 5".into(), "- service old".into()],
-        origin: origin.clone(),
-        ..event(Level::Info, EventKind::Change, "", "the configuration changed in 2 points")
-    };
-    let anonymous = Event {
-        origin: Origin { user: None, command: None, revision: None, ..origin },
-        ..event(Level::Info, EventKind::Change, "", "the configuration changed")
-    };
-    let refused = Event {
-        hint: Some("`ip link set dev eth0 xdp off` removes it".into()),
-        ..event(Level::Error, EventKind::Interface, "eth0", "not attached: another program is")
-    };
-    let events = [
-        event(Level::Info, EventKind::Start, "", "the agent runs: version 0.1.0, pid 7, 1 services"),
-        change,
-        anonymous,
-        event(
-            Level::Warn,
-            EventKind::Server,
-            "web/pc2",
-            "up -> unreachable: 10.0.0.12 does not answer on eth0",
-        ),
-        refused,
-    ];
-    let text: String = events.iter().map(events::event).collect();
-    insta::assert_snapshot!(plain(&text));
 }

@@ -36,7 +36,9 @@ fn a_new_program_takes_the_place_of_the_old_one_in_its_link() {
         drop(first);
         assert_eq!(xdp_of("left").unwrap().1, old);
         let mut second = open(bpffs).unwrap();
+        assert_eq!(second.replaced().unwrap(), ["left"]);
         assert_eq!(second.attach("left", Mode::Native).unwrap().mode, AttachMode::Native);
+        assert!(second.replaced().unwrap().is_empty());
         let new = xdp_of("left").unwrap().1;
         assert_ne!(new, old);
         second.attach("left", Mode::Auto).unwrap();

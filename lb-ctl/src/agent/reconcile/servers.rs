@@ -40,14 +40,15 @@ pub(super) fn hosts(
     let wanted: BTreeSet<Address> =
         servers.filter(|server| server.method == Method::Nat).map(|server| server.address).collect();
     let held = quarantine.servers.iter().filter_map(|id| kernel.servers.get(id)).map(|server| server.host);
-    let mut ids = Ids::new("nat hosts", MAX_NAT_HOSTS, kernel.nat_hosts.values().copied().chain(held));
-    let mut hosts = Hosts::new();
+    let mut hosts = known_hosts(&wanted, kernel);
+    let busy = kernel.nat_hosts.values().copied().chain(held).chain(hosts.values().copied());
+    let mut ids = Ids::new("nat hosts", MAX_NAT_HOSTS, busy.collect::<Vec<_>>());
     for address in wanted {
-        let id = match kernel.nat_hosts.get(&address) {
+        let id = match hosts.get(&address) {
             Some(id) => *id,
             None => ids.take()?,
         };
-        if !kernel.nat_hosts.contains_key(&address) {
+        if kernel.nat_hosts.get(&address) != Some(&id) {
             draft.push(Stage::Hosts, Write::NatHost(address, Some(id)));
         }
         hosts.insert(address, id);
@@ -56,6 +57,22 @@ pub(super) fn hosts(
         draft.push(Stage::DeadHosts, Write::NatHost(*address, None));
     }
     Ok(hosts)
+}
+
+/// The ids that addresses have: what their servers say, which connections depend on, else the table. No id is of two.
+fn known_hosts(wanted: &BTreeSet<Address>, kernel: &Kernel) -> Hosts {
+    let nat = |server: &&Server| is_alive(server) && server.method == Method::Nat as u8;
+    let of_servers = kernel.servers.values().filter(nat).map(|server| (server.address, server.host));
+    let of_table = kernel.nat_hosts.iter().map(|(address, id)| (*address, *id));
+    let mut hosts = Hosts::new();
+    let mut given = BTreeSet::new();
+    for (address, id) in of_servers.chain(of_table) {
+        let is_id = (1..MAX_NAT_HOSTS).contains(&id) && wanted.contains(&address);
+        if is_id && !hosts.contains_key(&address) && given.insert(id) {
+            hosts.insert(address, id);
+        }
+    }
+    hosts
 }
 
 /// Writes servers and gives the reference of each, by service.

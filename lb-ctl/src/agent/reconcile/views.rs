@@ -9,7 +9,7 @@ use crate::datapath::tables::{Kernel, Write};
 use lb_common::maps::{MAX_SLOTS, MAX_VIEWS};
 use lb_common::scheduler::Member;
 use lb_common::server::ServerRef;
-use lb_common::service::{SlotRange, View};
+use lb_common::service::{ServiceKey, SlotRange, View};
 use lb_common::slots::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
@@ -38,10 +38,21 @@ pub(super) fn reconcile(
         let slots = slots(service, references);
         swap(*id, (service, slots), kernel, (&mut free, &mut *draft))?;
         for key in service.keys.iter().filter(|key| kernel.service_keys.get(key) != Some(id)) {
-            draft.push(Stage::Services, Write::ServiceKey(*key, Some(*id)));
+            let is_new = !kernel.service_keys.contains_key(key);
+            let stage = if is_new && fits(key, *id, kernel) { Stage::Keys } else { Stage::Services };
+            draft.push(stage, Write::ServiceKey(*key, Some(*id)));
         }
     }
     Ok(())
+}
+
+/// Whether packets of `key` may be given to the service as it is now.
+fn fits(key: &ServiceKey, id: u32, kernel: &Kernel) -> bool {
+    let view = kernel.services.get(&id).and_then(|index| kernel.views.get(index));
+    view.is_some_and(|view| {
+        (view.address, view.protocol) == (key.address, key.protocol)
+            && [0, key.port.get()].contains(&view.port.get())
+    })
 }
 
 /// The services, each after those that take keys from it: a key moves while its old service still serves it.
@@ -103,7 +114,8 @@ fn swap(
     (free, draft): (&mut Free, &mut Draft),
 ) -> Result<(), Full> {
     let current = kernel.services.get(&id).and_then(|index| Some((*index, kernel.views.get(index)?)));
-    let kept = current.map(|(_, view)| view.slots).filter(|range| holds(kernel, *range, &slots));
+    let nothing = slots.is_empty().then(SlotRange::default);
+    let kept = current.map(|(_, view)| view.slots).filter(|range| holds(kernel, *range, &slots)).or(nothing);
     let range = match kept {
         Some(range) => range,
         None => free.arena.take(u32::try_from(slots.len()).unwrap_or(u32::MAX))?,
@@ -132,8 +144,9 @@ fn swap(
 }
 
 fn holds(kernel: &Kernel, range: SlotRange, slots: &[Slot]) -> bool {
-    range.len as usize == slots.len()
-        && kernel.slots.get(&range.first).map_or(slots.is_empty(), |held| held == slots)
+    range.len > 0
+        && range.len as usize == slots.len()
+        && kernel.slots.get(&range.first).is_some_and(|held| held == slots)
 }
 
 fn view(service: &Service, slots: SlotRange) -> View {

@@ -11,7 +11,7 @@ mod program;
 pub(super) use interface::{interface_index, local_addresses};
 pub(super) use link::RawLink;
 pub(super) use map::{Batch, RawMap};
-pub(super) use program::test_run;
+pub(super) use program::{program_id, test_run};
 
 use aya_obj::generated::bpf_cmd;
 use std::ffi::CString;

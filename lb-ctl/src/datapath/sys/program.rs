@@ -1,10 +1,10 @@
 //! Running a loaded program on one packet.
 
-use super::{bpf, number};
+use super::{bpf, info, number};
 use aya_obj::generated::bpf_cmd;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 #[repr(C)]
 #[derive(IntoBytes)]
@@ -40,6 +40,19 @@ struct Context {
 }
 
 const LARGEST: usize = 65_536;
+
+/// The beginning of `bpf_prog_info`.
+#[repr(C)]
+#[derive(FromBytes, IntoBytes)]
+struct Info {
+    kind: u32,
+    id: u32,
+}
+
+/// The number by which the kernel knows `program`.
+pub(in crate::datapath) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    info::<Info>(program).map(|info| info.id)
+}
 
 /// Runs `program` once on `packet`: what it returned, and the packet as it left it.
 ///

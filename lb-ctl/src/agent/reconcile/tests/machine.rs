@@ -4,7 +4,7 @@ use crate::agent::ids::Quarantine;
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
-use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
+use lb_common::maps::{MAX_SLOTS, MAX_VIEWS, SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::server::{Interface, Method, Server, ServerRef, ServerState};
 use lb_common::service::{ServiceKey, SlotRange, View};
 use lb_common::slots::Slot;
@@ -42,6 +42,12 @@ impl Machine {
     /// Writes, or says which rule that breaks. `held` is what must not be touched.
     pub(super) fn write(&mut self, write: &Write, held: &Quarantine) -> Result<(), String> {
         self.refuse(write, held)?;
+        self.put(write);
+        self.check()
+    }
+
+    /// Writes, whatever comes of it.
+    pub(super) fn put(&mut self, write: &Write) {
         match write.clone() {
             Write::Settings(settings) => self.settings = settings,
             Write::Interface(device, interface) => {
@@ -63,7 +69,6 @@ impl Machine {
             Write::ServiceKey(key, id) => put(&mut self.keys, key, id),
             Write::ClearService(_) | Write::ClearServer(_) => {}
         }
-        self.check()
     }
 
     fn server(&mut self, id: u32) -> &mut Server {
@@ -115,7 +120,7 @@ impl Machine {
     }
 
     /// Every key leads to a whole view that fits it, and every slot to a server that was written.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         for (key, id) in &self.keys {
             let found = self.services.get(id).and_then(|view| self.views.get(view));
             let view = found.ok_or(format!("{key:?} leads to no service"))?;
@@ -198,9 +203,11 @@ impl Machine {
 
     /// What an agent reads back: entries that nothing points to are not seen.
     pub(super) fn read_back(&self) -> Kernel {
-        let views: BTreeMap<u32, View> =
-            self.services.values().map(|index| (*index, self.views[index])).collect();
-        let ranges = views.values().map(|view| view.slots).filter(|range| range.len > 0);
+        let there = |index: &&u32| **index < MAX_VIEWS;
+        let view = |index: &u32| (*index, self.views.get(index).copied().unwrap_or_default());
+        let views: BTreeMap<u32, View> = self.services.values().filter(there).map(view).collect();
+        let fits = |range: &SlotRange| range.first > 0 && range.first.saturating_add(range.len) <= MAX_SLOTS;
+        let ranges = views.values().map(|view| view.slots).filter(|range| range.len > 0).filter(fits);
         Kernel {
             service_keys: self.keys.clone(),
             services: self.services.clone(),
@@ -211,6 +218,11 @@ impl Machine {
             interfaces: self.interfaces.clone(),
             settings: self.settings,
         }
+    }
+
+    /// Whether no two addresses have the same host id.
+    pub(super) fn hosts_differ(&self) -> bool {
+        self.hosts.values().collect::<BTreeSet<_>>().len() == self.hosts.len()
     }
 
     /// Ids of servers that are gone.
