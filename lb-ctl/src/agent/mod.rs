@@ -16,6 +16,7 @@ mod history;
 pub mod ids;
 mod interfaces;
 mod journal;
+mod last_hops;
 mod leave;
 mod listing;
 pub(crate) mod lock;

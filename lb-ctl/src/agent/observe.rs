@@ -1,7 +1,8 @@
 //! Looks at the host's network, and has the kernel find the MAC addresses that servers need.
 
+use super::last_hops::LastHops;
 use super::state::{Desired, Observed, Way};
-use crate::neighbour::{Link, Neighbours, Network, NetworkError, Route, RouteError};
+use crate::neighbour::{Link, Mac, Neighbour, Network, NetworkError, Route, RouteError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ pub(super) fn server_addresses(Desired { config, intent }: &Desired) -> BTreeSet
 /// The host's network, with the way to each of `addresses`; `generic` as in [`Observed`].
 ///
 /// The kernel is asked to find the MAC addresses that it does not know, and to keep fresh those that are not in `kept`.
+/// Until it knows more, a next hop of `last` holds.
 ///
 /// # Errors
 ///
@@ -25,31 +27,56 @@ pub(super) async fn observe(
     addresses: &BTreeSet<IpAddr>,
     kept: &BTreeSet<(u32, IpAddr)>,
     generic: bool,
+    last: &mut LastHops,
 ) -> Result<Observed, NetworkError> {
     let links = network.links().await?;
     let neighbours = network.neighbours().await?;
     let mut ways = BTreeMap::new();
     for address in addresses {
-        let way = network.route(*address).await.map(|route| way(*address, &route, &links, &neighbours));
-        if let Ok(Way { mac, fixed: false, ifindex, gateway, .. }) = &way {
-            let neighbour = (*ifindex, gateway.unwrap_or(*address));
-            if mac.is_none() || !kept.contains(&neighbour) {
-                resolve(network, &links, neighbour).await;
+        let way = match network.route(*address).await {
+            Ok(route) => {
+                let neighbour = (route.ifindex, route.gateway.unwrap_or(*address));
+                let entry = neighbours.get(&neighbour);
+                if entry.is_none_or(|entry| needs_care(entry, kept.contains(&neighbour))) {
+                    resolve(network, &links, neighbour).await;
+                }
+                let before = before(last, (*address, route.ifindex), entry);
+                Ok(way(&route, &links, entry, before))
             }
-        }
+            Err(error) => Err(error),
+        };
         ways.insert(*address, way);
     }
     Ok(Observed { links, addresses: network.addresses().await?, ways, generic })
 }
 
-fn way(address: IpAddr, route: &Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
+/// Whether the kernel has to be asked to find the neighbour, or to keep it fresh.
+const fn needs_care(entry: &Neighbour, is_kept: bool) -> bool {
+    match entry {
+        Neighbour::Known { fixed, .. } => !*fixed && !is_kept,
+        Neighbour::Failed => true,
+    }
+}
+
+/// The MAC address from before the start, until the kernel knows a server's neighbour or has asked for it in vain.
+fn before(last: &mut LastHops, (address, ifindex): (IpAddr, u32), entry: Option<&Neighbour>) -> Option<Mac> {
+    if entry.is_some() {
+        last.forget(address);
+    }
+    last.of_server(address, ifindex)
+}
+
+fn way(route: &Route, links: &BTreeMap<u32, Link>, entry: Option<&Neighbour>, before: Option<Mac>) -> Way {
     let limit = links.get(&route.ifindex).map_or(u16::MAX, |link| link.mtu);
-    let neighbour = neighbours.get(&(route.ifindex, route.gateway.unwrap_or(address)));
+    let (mac, fixed) = match entry {
+        Some(Neighbour::Known { mac, fixed }) => (Some(*mac), *fixed),
+        Some(Neighbour::Failed) | None => (before, false),
+    };
     Way {
         ifindex: route.ifindex,
         gateway: route.gateway,
-        mac: neighbour.map(|neighbour| neighbour.mac),
-        fixed: neighbour.is_some_and(|neighbour| neighbour.fixed),
+        mac,
+        fixed,
         source: route.source,
         mtu: route.mtu.map_or(limit, |mtu| mtu.min(limit)),
     }

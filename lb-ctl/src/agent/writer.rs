@@ -4,6 +4,7 @@ use super::Asked;
 use super::drift::Drift;
 use super::ids::Quarantine;
 use super::journal::Journal;
+use super::last_hops::LastHops;
 use super::names::Names;
 use super::news::Known;
 use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresses};
@@ -77,6 +78,7 @@ pub(super) struct Writer {
     /// What the journal was told last.
     pub(super) known: Known,
     pub(super) drift: Drift,
+    pub(super) last_hops: LastHops,
 }
 
 impl Writer {
@@ -110,6 +112,7 @@ impl Writer {
             journal,
             known: Known::default(),
             drift: Drift::default(),
+            last_hops: LastHops::of(&kernel, std::time::Instant::now()),
         };
         writer.known.adopt(&writer.stored.placed);
         let addresses = server_addresses(&writer.desired());
@@ -195,7 +198,8 @@ impl Writer {
         if self.sampling.stop_if_unused() {
             self.converge();
         }
-        if self.ticks.is_multiple_of(TICKS_PER_LOOK) || self.problem.is_some() {
+        let is_over = self.last_hops.end(std::time::Instant::now());
+        if is_over || self.ticks.is_multiple_of(TICKS_PER_LOOK) || self.problem.is_some() {
             self.follow_network().await;
         }
         self.look_for_drift().await;
@@ -210,7 +214,9 @@ impl Writer {
     /// Looks at the network and follows what changed; tells whether there was something to follow.
     pub(super) async fn follow_network(&mut self) -> bool {
         let addresses = server_addresses(&self.desired());
-        let observed = match observe(&self.network, &addresses, &self.kept, self.has_generic()).await {
+        let generic = self.has_generic();
+        let last = &mut self.last_hops;
+        let observed = match observe(&self.network, &addresses, &self.kept, generic, last).await {
             Ok(observed) => observed,
             Err(error) => {
                 tracing::warn!(%error, "could not look at the network");
@@ -259,7 +265,8 @@ impl Writer {
         let deadline = Instant::now() + RESOLVE;
         loop {
             self.changes.mark_unchanged();
-            let observed = observe(&self.network, addresses, &self.kept, self.has_generic()).await;
+            let generic = self.has_generic();
+            let observed = observe(&self.network, addresses, &self.kept, generic, &mut self.last_hops).await;
             let observed = observed.map_err(failed)?;
             let left = deadline.saturating_duration_since(Instant::now());
             let news = |address: &&IpAddr| !self.observed.ways.contains_key(address);

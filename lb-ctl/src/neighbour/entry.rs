@@ -9,20 +9,25 @@ use rtnetlink::packet_route::neighbour::{
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Known neighbours, by interface and IP address. What failed or is being resolved is not in it.
+/// Neighbours, by interface and IP address. What is being resolved is not in it.
 pub type Neighbours = BTreeMap<(u32, IpAddr), Neighbour>;
 
-/// A neighbour whose MAC address is known.
+/// What the kernel says of a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Neighbour {
-    /// Its MAC address.
-    pub mac: Mac,
-    /// Whether somebody set it for good. The kernel would forget it if it were asked to resolve it.
-    pub fixed: bool,
+pub enum Neighbour {
+    /// Its MAC address is known.
+    Known {
+        /// The MAC address.
+        mac: Mac,
+        /// Whether somebody set it for good. The kernel would forget it if it were asked to resolve it.
+        fixed: bool,
+    },
+    /// It did not answer.
+    Failed,
 }
 
 impl Network {
-    /// The neighbours whose MAC address is known.
+    /// The neighbours that are known or have failed.
     ///
     /// # Errors
     ///
@@ -36,7 +41,7 @@ impl Network {
             .try_collect()
             .await
             .map_err(|e| NetworkError::request("list neighbours", e))?;
-        Ok(messages.iter().filter_map(known).collect())
+        Ok(messages.iter().filter_map(entry).collect())
     }
 
     /// Asks the kernel to find the MAC address of `address` and to keep it fresh.
@@ -75,12 +80,8 @@ impl Network {
     }
 }
 
-fn known(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
-    use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
-    let usable = [Reachable, Stale, Delay, Probe, Permanent, Noarp];
-    if !usable.contains(&message.header.state) {
-        return None;
-    }
+fn entry(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
+    use NeighbourState::{Delay, Failed, Noarp, Permanent, Probe, Reachable, Stale};
     let mut address = None;
     let mut mac = None;
     for attribute in &message.attributes {
@@ -90,8 +91,15 @@ fn known(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
             mac = Mac::try_from(bytes.as_slice()).ok();
         }
     }
-    let fixed = [Permanent, Noarp].contains(&message.header.state);
-    Some(((message.header.ifindex, address?), Neighbour { mac: mac?, fixed }))
+    let state = message.header.state;
+    let neighbour = if state == Failed {
+        Neighbour::Failed
+    } else if [Reachable, Stale, Delay, Probe, Permanent, Noarp].contains(&state) {
+        Neighbour::Known { mac: mac?, fixed: [Permanent, Noarp].contains(&state) }
+    } else {
+        return None;
+    };
+    Some(((message.header.ifindex, address?), neighbour))
 }
 
 fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
@@ -107,15 +115,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_says_whether_it_is_there_for_good() {
+    fn an_entry_says_whether_it_is_known_for_good_or_failed() {
         use NeighbourState::{Failed, Incomplete, Noarp, Permanent, Reachable, Stale};
+        let known = |fixed| Some(Neighbour::Known { mac: [2; 6], fixed });
         let rows = [
-            (Reachable, Some(false)),
-            (Stale, Some(false)),
-            (Permanent, Some(true)),
-            (Noarp, Some(true)),
+            (Reachable, known(false)),
+            (Stale, known(false)),
+            (Permanent, known(true)),
+            (Noarp, known(true)),
             (Incomplete, None),
-            (Failed, None),
+            (Failed, Some(Neighbour::Failed)),
         ];
         for (state, want) in rows {
             let mut message = NeighbourMessage::default();
@@ -124,8 +133,7 @@ mod tests {
                 NeighbourAttribute::Destination(NeighbourAddress::Inet([10, 0, 0, 1].into())),
                 NeighbourAttribute::LinkLayerAddress(vec![2; 6]),
             ];
-            let found = known(&message).map(|(key, neighbour)| (key, neighbour.mac, neighbour.fixed));
-            assert_eq!(found, want.map(|fixed| ((2, [10, 0, 0, 1].into()), [2; 6], fixed)), "{state:?}");
+            assert_eq!(entry(&message), want.map(|want| ((2, [10, 0, 0, 1].into()), want)), "{state:?}");
         }
     }
 }
