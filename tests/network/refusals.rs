@@ -37,7 +37,6 @@ const COMMANDS: &[Row] = &[
     ("a duplicate server", "server add web 10.0.0.11 --name web1 --method nat", &["web1"]),
     ("a missing file", "apply /nonexistent.toml", &["/nonexistent.toml"]),
     ("a missing socket", "--socket /nonexistent/agent.sock service list", &["/nonexistent/agent.sock"]),
-    ("a second agent", "agent", &["another agent", "director/state"]),
     ("the loopback interface", "attach lo", &["lo", "not an Ethernet interface"]),
     ("connections of an unknown service", "connections --service nope", &["nope", "service list"]),
     ("connections of an unknown server", "connections --server nope", &["nope", "server list"]),
@@ -161,7 +160,7 @@ fn a_directory_that_is_no_bpffs_is_refused() -> Result<()> {
     Ok(())
 }
 
-fn is_one_error(name: &str, output: &Output, words: &[&str]) -> Result<()> {
+pub(crate) fn is_one_error(name: &str, output: &Output, words: &[&str]) -> Result<()> {
     let text = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code();
     ensure!(matches!(code, Some(1 | 2)), "{name}: exit code {code:?}, {text}");

@@ -12,6 +12,7 @@ mod converge;
 mod cuts;
 mod differences;
 mod drift;
+mod finish;
 mod history;
 pub mod ids;
 mod interfaces;
@@ -25,12 +26,16 @@ mod news;
 mod notes;
 mod observe;
 mod own_address;
+pub(crate) mod ownership;
 pub mod plan;
+mod predecessor;
 mod preflight;
+pub(crate) mod privileges;
 pub mod reconcile;
 mod samples;
 pub mod state;
 mod status;
+mod supervisor;
 mod sweep;
 pub mod tables;
 mod takeover;
@@ -73,6 +78,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Whether the programs log packets.
     pub debug_log: bool,
+    /// Whether `attach` started it, as a stand-in for one that is started for good.
+    pub detached: bool,
 }
 
 /// A request and where its answer goes.
@@ -93,11 +100,8 @@ impl AgentHandle {
     /// What the agent answers, or that it is stopping.
     pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
         let (sender, answer) = oneshot::channel();
-        let stopping = || {
-            Failure::failed("the agent is stopping").with_hint("forwarding goes on; start the agent again")
-        };
-        self.requests.send((request, sender)).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.requests.send((request, sender)).await.map_err(|_| finish::stopping())?;
+        answer.await.map_err(|_| finish::stopping())?
     }
 
     /// A reader of what happened, which the writer need not be asked for.
@@ -141,15 +145,33 @@ impl AgentHandle {
 ///
 /// It cannot start: another one runs, the programs cannot be loaded, the store or the socket cannot be used.
 pub fn run(options: Options) -> anyhow::Result<()> {
+    let own = Own::take(&options)?;
+    privileges::give_up_others()?;
     // The writer has the main thread, on which the kernel may keep it waiting; the API and netlink have another one.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(supervise(options))
+    runtime.context("cannot start the runtime")?.block_on(supervise(own, options))
 }
 
-async fn supervise(options: Options) -> anyhow::Result<()> {
-    let store = Store::open(&options.state_dir)?;
-    let _lock = lock::take(&options.state_dir)?;
-    let socket = Bound::new(&options.socket, options.socket_group.as_deref())?;
+/// What no other agent has while this one runs.
+struct Own {
+    store: Store,
+    socket: Bound,
+    _lock: lock::Lock,
+}
+
+impl Own {
+    /// Takes it, which may need more privileges than to use it.
+    fn take(options: &Options) -> anyhow::Result<Self> {
+        ownership::check(options)?;
+        let store = Store::open(&options.state_dir)?;
+        let lock = lock::take(&options.state_dir, options.detached)?;
+        let socket = Bound::new(&options.socket, options.socket_group.as_deref())?;
+        Ok(Self { store, socket, _lock: lock })
+    }
+}
+
+async fn supervise(own: Own, options: Options) -> anyhow::Result<()> {
+    let Own { store, socket, _lock } = own;
     let initial = initial(&store, &options)?;
     let bpffs = options.bpffs.clone();
     let mut datapath = Datapath::open(&OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log })?;
@@ -166,8 +188,11 @@ async fn supervise(options: Options) -> anyhow::Result<()> {
         Parts { datapath, store, stored, network, changes, file: options.config, journal: journal.clone() };
     let mut writer = Writer::start(parts).await?;
     let (requests, queue) = mpsc::channel(QUEUE);
-    let api = tokio::spawn(serve_on(socket, AgentHandle { requests, journal }));
-    writer.run(queue, api).await
+    let (end, ended) = oneshot::channel();
+    let handle = AgentHandle { requests, journal };
+    let task = tokio::spawn(serve_on(socket, handle, async { ended.await.unwrap_or(()) }));
+    supervisor::tell_ready();
+    writer.run(queue, finish::Api { task, end }).await
 }
 
 /// Hands what the programs log about packets to the agent's log.

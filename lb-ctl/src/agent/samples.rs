@@ -75,6 +75,11 @@ impl Sampling {
         }
     }
 
+    /// Lets everybody go who waits.
+    pub(super) fn dismiss(&mut self) {
+        self.waiters.clear();
+    }
+
     /// Whether sampling has just ended because nobody asks any more.
     pub(super) fn stop_if_unused(&mut self) -> bool {
         let unused = self.waiters.is_empty() && self.used.is_some_and(|used| used.elapsed() > UNUSED);

@@ -2,6 +2,7 @@
 
 use super::Asked;
 use super::drift::Drift;
+use super::finish::Api;
 use super::ids::Quarantine;
 use super::journal::Journal;
 use super::last_hops::LastHops;
@@ -10,6 +11,7 @@ use super::news::Known;
 use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresses};
 use super::samples::Sampling;
 use super::state::Observed;
+use super::supervisor;
 use super::sweep::Sweeper;
 use super::time;
 use crate::api::{Failure, Reply, Request};
@@ -26,7 +28,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// Time between two looks at what has no event of its own.
@@ -124,11 +125,7 @@ impl Writer {
     }
 
     /// Handles events until a signal ends the agent, or its API ends.
-    pub(super) async fn run(
-        &mut self,
-        mut queue: mpsc::Receiver<Asked>,
-        mut api: JoinHandle<anyhow::Result<()>>,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn run(&mut self, mut queue: mpsc::Receiver<Asked>, mut api: Api) -> anyhow::Result<()> {
         let mut terminated = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
         let mut tick = interval(TICK);
@@ -141,18 +138,17 @@ impl Writer {
                 Ok(()) = self.changes.changed() => self.network_changed().await,
                 _ = tick.tick() => self.tick().await,
                 () = samples_due => self.sampling.deliver(&self.names),
-                ended = &mut api => return ended.context("the API ended")?,
+                ended = &mut api.task => return ended.context("the API ended")?,
                 _ = terminated.recv() => break,
                 _ = interrupted.recv() => break,
             }
         }
         self.tell_end().await;
-        api.abort();
-        api.await.ok();
+        self.finish(queue, api).await;
         Ok(())
     }
 
-    async fn handle(
+    pub(super) async fn handle(
         &mut self,
         request: Request,
         answer: tokio::sync::oneshot::Sender<Result<Reply, Failure>>,
@@ -194,6 +190,7 @@ impl Writer {
 
     async fn tick(&mut self) {
         self.ticks = self.ticks.wrapping_add(1);
+        supervisor::tell_alive();
         self.sweep();
         if self.sampling.stop_if_unused() {
             self.converge();

@@ -28,14 +28,19 @@ pub const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Longest time for one request, from its headers to the answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Answers requests on `socket` until it is dropped.
+/// Answers requests on `socket` until it is dropped, or until `end`: then those that have come by then are answered.
 ///
 /// # Errors
 /// The socket breaks.
-pub async fn serve_on(mut socket: Bound, handle: AgentHandle) -> Result<()> {
+pub async fn serve_on(
+    mut socket: Bound,
+    handle: AgentHandle,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     let listener = socket.listener()?;
     let service = router(handle).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).await.context("cannot answer requests")
+    let serving = axum::serve(listener, service).with_graceful_shutdown(end);
+    serving.await.context("cannot answer requests")
 }
 
 fn router(handle: AgentHandle) -> Router {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 
 const MODE: u32 = 0o660;
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// A socket that nobody else answers on. The file goes when it is dropped.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ impl Bound {
     pub fn new(path: &Path, group: Option<&str>) -> Result<Self> {
         let gid = group.map(find_group).transpose()?;
         let directory = path.parent().context("the path of the socket has no directory")?;
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+        made.with_context(|| format!("cannot make {}", directory.display()))?;
         let lock = lock(path)?;
         refuse_if_in_use(path)?;
         let (listener, inode) =
@@ -115,10 +117,24 @@ fn bind(young: &Path, path: &Path, gid: Option<Gid>) -> io::Result<(net::UnixLis
     let listener = net::UnixListener::bind(young)?;
     listener.set_nonblocking(true)?;
     fs::set_permissions(young, Permissions::from_mode(MODE))?;
-    chown(young, None, gid.map(Gid::as_raw))?;
+    if let Some(gid) = gid {
+        give(young, gid)?;
+    }
     let inode = fs::symlink_metadata(young)?.ino();
     fs::rename(young, path)?;
     Ok((listener, inode))
+}
+
+/// Who is not in the group needs a privilege to give it the socket.
+fn give(socket: &Path, gid: Gid) -> io::Result<()> {
+    chown(socket, None, Some(gid.as_raw())).map_err(|error| {
+        if error.kind() != ErrorKind::PermissionDenied {
+            return error;
+        }
+        let needed =
+            format!("giving it to group {gid} needs membership of that group, or CAP_CHOWN at the start");
+        io::Error::new(error.kind(), needed)
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn pair(answer: impl Fn(&Request) -> Result<Reply, Failure> + Send + 'static) ->
         reply
     });
     let socket = Bound::new(&path, None).unwrap();
-    tokio::spawn(serve_on(socket, handle));
+    tokio::spawn(serve_on(socket, handle, std::future::pending()));
     Pair { client: Client::new(path), asked, directory }
 }
 

@@ -1,7 +1,7 @@
 //! `lb-ctl agent`.
 
-use super::{log, preflight};
-use crate::agent;
+use super::log;
+use crate::agent::{self, privileges};
 use crate::cli::Global;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -39,6 +39,11 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    #[cfg(test)]
+    pub(super) fn with_debug_log() -> Self {
+        Self { debug_log: true, ..Self::default() }
+    }
+
     /// The group that was typed, or that of the environment.
     pub(super) fn socket_group(&self) -> Option<String> {
         let typed = self.socket_group.clone();
@@ -51,12 +56,13 @@ impl Tuning {
 /// # Errors
 /// It cannot start, or breaks.
 pub fn run(global: &Global, Arguments { config, log_format, tuning }: Arguments) -> Result<()> {
-    if env::var_os(DETACHED).is_some() {
+    let detached = env::var_os(DETACHED).is_some();
+    if detached {
         setsid().context("cannot leave the session")?;
     }
     log::start(tuning.debug_log, log_format)?;
-    preflight::check_agent(&global.state_dir)?;
-    agent::run(options(global, &tuning, config))
+    privileges::check("cannot run the agent")?;
+    agent::run(agent::Options { detached, ..options(global, &tuning, config) })
 }
 
 /// The agent's options as they were typed.
@@ -68,5 +74,6 @@ pub(super) fn options(global: &Global, tuning: &Tuning, config: Option<PathBuf>)
         socket_group: tuning.socket_group(),
         config,
         debug_log: tuning.debug_log,
+        detached: false,
     }
 }

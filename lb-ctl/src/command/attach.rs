@@ -3,7 +3,7 @@
 use super::agent::{Tuning, options};
 use super::consent::Consent;
 use super::{client, log, preflight, start, wait};
-use crate::agent;
+use crate::agent::{self, privileges};
 use crate::api::{Change, Failure};
 use crate::cli::Global;
 use crate::config::model::{Interface, Mode};
@@ -119,6 +119,7 @@ fn run_here(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()
 
 /// Attaches when the agent of this process answers; ends the agent if that fails.
 fn attach_to_own(global: &Global, interface: Interface) -> Result<()> {
+    privileges::give_up_others()?;
     let attached = wait(async {
         let (client, mut poll) = (client(global), interval(Duration::from_millis(20)));
         while !(client.is_agent_there().await? && client.status().await.is_ok()) {

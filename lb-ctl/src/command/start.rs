@@ -1,7 +1,7 @@
 //! Starting an agent that goes on when the command ends.
 
 use super::agent::{DETACHED, Tuning};
-use crate::agent::lock;
+use crate::agent::{lock, ownership};
 use crate::api::Failure;
 use crate::api::client::Client;
 use crate::cli::Global;
@@ -38,6 +38,7 @@ pub(super) struct Started {
 pub(super) async fn start(global: &Global, tuning: &Tuning, client: &Client) -> Result<Option<Started>> {
     let deadline = Instant::now() + START;
     let log = global.state_dir.join("agent.log");
+    ownership::check_state(&global.state_dir)?;
     let made = DirBuilder::new().recursive(true).mode(0o750).create(&global.state_dir);
     made.with_context(|| format!("cannot make {}", global.state_dir.display()))?;
     let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&log);
@@ -144,7 +145,12 @@ fn last_error(log: &Path, skip: u64) -> Option<Failure> {
     file.seek(SeekFrom::Start(skip)).ok()?;
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    let (_, error) = text.rsplit_once("error: ")?;
+    told_error(&text)
+}
+
+/// The last error in a log, with its hint.
+pub(super) fn told_error(log: &str) -> Option<Failure> {
+    let (_, error) = log.rsplit_once("error: ")?;
     let failure = |message: &str| Failure::failed(message.trim());
     Some(match error.split_once("\nhint:") {
         Some((message, hint)) => failure(message).with_hint(hint.trim()),

@@ -1,6 +1,7 @@
 //! `lb-ctl status`. Works without an agent: then it reads what is pinned.
 
 use super::client;
+use crate::agent::lock;
 use crate::api::client::Client;
 use crate::api::{Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
 use crate::cli::Global;
@@ -11,7 +12,6 @@ use anyhow::Result;
 use lb_common::maps::{MAX_CONNECTIONS, MAX_SERVERS, MAX_SERVICES};
 use lb_common::server::{Server, ServerState};
 use std::collections::BTreeMap;
-use std::fs;
 
 /// Shows how the agent and its interfaces are.
 ///
@@ -48,8 +48,7 @@ pub async fn run(global: &Global) -> Result<()> {
 
 /// The process id of the agent that does not answer; the failure itself if there is none to name.
 async fn silent(global: &Global, client: &Client, failure: Failure) -> Result<u32, Failure> {
-    let noted = || fs::read_to_string(global.state_dir.join("agent.pid")).ok()?.trim().parse().ok();
-    client.agent_pid().await.or_else(noted).ok_or(failure)
+    client.agent_pid().await.or_else(|| lock::noted_pid(&global.state_dir)).ok_or(failure)
 }
 
 fn unsupervised(global: &Global, silent: Option<u32>) -> Warning {

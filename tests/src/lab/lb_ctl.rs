@@ -88,7 +88,8 @@ impl Host {
 /// Mounts a BPF file system on the new directory `target`.
 pub(super) fn mount_bpffs(target: &Path) -> Result<()> {
     fs::create_dir_all(target).with_context(|| format!("cannot make {}", target.display()))?;
-    mount(Some("bpf"), target, Some("bpf"), MsFlags::empty(), None::<&str>)
+    // Without a mode everybody may write there, which an agent refuses.
+    mount(Some("bpf"), target, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
         .with_context(|| format!("cannot mount a BPF file system on {}", target.display()))
 }
 
