@@ -8,6 +8,13 @@ use clap::{Args, Parser, Subcommand};
 use std::env;
 use std::path::PathBuf;
 
+/// The usual socket of the agent.
+pub const SOCKET: &str = "/run/lb/agent.sock";
+/// The usual directory for pins.
+pub const BPFFS: &str = "/sys/fs/bpf/lb";
+/// The usual directory of the stored configuration.
+pub const STATE_DIR: &str = "/var/lib/lb";
+
 /// Layer-4 load balancer that forwards in the kernel, by XDP
 #[derive(Debug, Parser)]
 #[command(name = "lb-ctl", version, arg_required_else_help = true)]
@@ -28,13 +35,13 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Socket of the agent
-    #[arg(help = "Socket of the agent [env: LB_SOCKET]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_SOCKET", "/run/lb/agent.sock"))]
+    #[arg(help = "Socket of the agent [env: LB_SOCKET]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_SOCKET", SOCKET))]
     pub socket: PathBuf,
     /// Directory for pinned programs and maps, on a BPF file system
-    #[arg(help = "Directory for pinned programs and maps, on a BPF file system [env: LB_BPFFS]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_BPFFS", "/sys/fs/bpf/lb"))]
+    #[arg(help = "Directory for pinned programs and maps, on a BPF file system [env: LB_BPFFS]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_BPFFS", BPFFS))]
     pub bpffs: PathBuf,
     /// Directory of the stored configuration
-    #[arg(help = "Directory of the stored configuration [env: LB_STATE_DIR]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_STATE_DIR", "/var/lib/lb"))]
+    #[arg(help = "Directory of the stored configuration [env: LB_STATE_DIR]", long, global = true, value_name = "PATH", default_value_os_t = path("LB_STATE_DIR", STATE_DIR))]
     pub state_dir: PathBuf,
 }
 
@@ -46,7 +53,7 @@ fn path(variable: &str, usual: &str) -> PathBuf {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Attach to an interface; starts an agent if none runs
+    /// Attach to an interface; starts the unit or an agent if none runs
     Attach(attach::Arguments),
     /// Stop forwarding on an interface
     Detach(detach::Arguments),

@@ -18,3 +18,4 @@ mod sizes;
 mod sources;
 mod support;
 mod takeover;
+mod units;

@@ -2,8 +2,10 @@
 
 use super::agent::{Tuning, options};
 use super::consent::Consent;
+use super::unit::Unit;
 use super::{client, log, preflight, start, wait};
 use crate::agent::{self, privileges};
+use crate::api::client::Client;
 use crate::api::{Change, Failure};
 use crate::cli::Global;
 use crate::config::model::{Interface, Mode};
@@ -51,17 +53,19 @@ async fn start_and_attach(global: &Global, tuning: &Tuning, interface: Interface
     if client.is_agent_there().await? {
         return attach(global, interface).await;
     }
+    if let Some(unit) = Unit::of(global, tuning).await {
+        return start_unit_and_attach(global, &unit, interface).await;
+    }
     preflight::check(&interface.name, &global.bpffs)?;
     let name = interface.name.clone();
     let fresh = Fresh::before(&global.bpffs);
     let Some(mut started) = start::start(global, tuning, &client).await? else {
         return attach(global, interface).await;
     };
-    let before = client.status().await?.interfaces.len();
+    let before = interfaces(&client).await;
     let attached = attach(global, interface).await;
     if attached.is_err() {
-        // Another command may have found this agent and use it.
-        if client.status().await.is_ok_and(|status| status.interfaces.len() > before) {
+        if interfaces(&client).await > before {
             return attached;
         }
         started.stop().await?;
@@ -70,6 +74,28 @@ async fn start_and_attach(global: &Global, tuning: &Tuning, interface: Interface
         render::text(&render::change::started(started.pid, &started.log, &name))?;
     }
     attached
+}
+
+async fn start_unit_and_attach(global: &Global, unit: &Unit, interface: Interface) -> Result<()> {
+    preflight::check_interface(&interface.name)?;
+    let (name, fresh) = (interface.name.clone(), Fresh::before(&global.bpffs));
+    let client = client(global);
+    unit.start(&client).await?;
+    let before = interfaces(&client).await;
+    let attached = attach(global, interface).await;
+    if attached.is_err() {
+        if interfaces(&client).await <= before && unit.stop().await {
+            fresh.remove()?;
+        }
+    } else if !global.json {
+        render::text(&render::change::started_unit(unit.enabled, &name))?;
+    }
+    attached
+}
+
+/// How many interfaces the agent has. One more after an attach in vain is that of another command, which uses the agent.
+async fn interfaces(client: &Client) -> usize {
+    client.status().await.map_or(0, |status| status.interfaces.len())
 }
 
 /// What was not pinned before an agent was started, and goes with it when it was started in vain.

@@ -24,6 +24,7 @@ pub mod service;
 mod start;
 pub mod stats;
 pub mod status;
+mod unit;
 pub mod vip;
 
 use crate::api::client::Client;

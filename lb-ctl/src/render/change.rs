@@ -74,6 +74,15 @@ pub fn started(pid: u32, log: &Path, interface: &str) -> String {
     )
 }
 
+/// How to stop the unit that was started, and what makes it start with the machine.
+pub fn started_unit(enabled: bool, interface: &str) -> String {
+    let started = format!(
+        "started lb-agent.service; `systemctl stop lb-agent` stops the agent, forwarding goes on; `lb-ctl detach {interface}` stops forwarding\n"
+    );
+    let advice = "`systemctl enable lb-agent` starts it after a reboot as well";
+    if enabled { started } else { started + &style::labelled(style::HINT, "note", advice) }
+}
+
 fn lines(differences: &[Difference]) -> String {
     differences.iter().map(line).collect()
 }

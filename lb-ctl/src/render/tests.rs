@@ -286,6 +286,8 @@ fn a_change_tells_what_it_came_to() {
         change::differences(&differences),
         change::differences(&[]),
         change::started(4711, std::path::Path::new("/var/lib/lb/agent.log"), "eth0"),
+        change::started_unit(true, "eth0"),
+        change::started_unit(false, "eth0"),
     ];
     insta::assert_snapshot!(plain(&rows.join("----\n")));
 }

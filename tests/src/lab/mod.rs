@@ -18,6 +18,7 @@ mod remains;
 mod segment;
 mod server;
 pub mod site;
+pub mod systemd;
 mod traffic;
 mod wait;
 

@@ -40,7 +40,7 @@ pub(super) struct Package {
 
 use Purpose::{Check, Lab, Network, Nginx};
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 10] = [
     package("git", "git", "tidy asks it for the files of the tree", &[Check]),
     package("iproute2", "ip", "sets up the machines of the lab", &[Lab, Network]),
     package("ethtool", "ethtool", "shows what the lab's devices offload", &[Network]),
@@ -50,6 +50,12 @@ const PACKAGES: [Package; 9] = [
     package("bind9", "named", "the DNS server of the network tests", &[Network]).with_service("named"),
     package("bind9-dnsutils", "dig", "the DNS client of the network tests", &[Network]),
     package("tcpdump", "tcpdump", "shows the outer sources of tunnels in the network tests", &[Network]),
+    package(
+        "systemd",
+        "systemd-analyze",
+        "checks the units, and runs the agent's in the network tests",
+        &[Network],
+    ),
     package("iputils-ping", "ping", "shows who reaches whom in the network tests", &[Network]),
 ];
 
@@ -102,7 +108,10 @@ mod tests {
         assert_eq!(names(&[Lab], &[]), ["iproute2"]);
         assert_eq!(names(&[Lab, Nginx], &["ip"]), ["nginx"]);
         assert_eq!(
-            names(&[Network], &["ip", "ethtool", "curl", "nginx", "dig", "ping", "tcpdump"]),
+            names(
+                &[Network],
+                &["ip", "ethtool", "curl", "nginx", "dig", "ping", "tcpdump", "systemd-analyze"]
+            ),
             ["bind9"]
         );
     }
