@@ -38,6 +38,14 @@ attach() {
     return $status
 }
 
+# BPF, PERFMON, NET_ADMIN and NET_RAW, of which this kernel has let it do all of the above.
+capabilities() {
+    pid=$(head -n 1 /var/lib/lb/agent.pid)
+    for set in CapPrm CapEff CapBnd; do
+        grep "^$set:.000000c000003000\$" "/proc/$pid/status" || return
+    done
+}
+
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo "@@ kernel $(uname -r)"
 step modules modules
@@ -48,6 +56,7 @@ step server-nat lb-ctl server add web 10.0.0.11 --method nat
 step server-ipip lb-ctl server add web 10.0.0.12 --method ipip
 step status lb-ctl status
 step connections lb-ctl connections
+step capabilities capabilities
 step detach lb-ctl detach lb0
 step program program-tests --test-threads 2
 echo "@@ done"
