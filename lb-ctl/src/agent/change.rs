@@ -2,6 +2,7 @@
 
 use super::history::stored;
 use super::interfaces::Undo;
+use super::journal::News;
 use super::observe::{kept_neighbours, server_addresses};
 use super::own_address;
 use super::plan::Plan;
@@ -9,7 +10,7 @@ use super::preflight;
 use super::state::{Desired, Observed};
 use super::time;
 use super::writer::Writer;
-use crate::api::{Change, ChangeRequest, Changed, Failure, FailureKind, Origin, Terms};
+use crate::api::{Change, ChangeRequest, Changed, EventKind, Failure, FailureKind, Level, Origin, Terms};
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, leaving};
 use crate::config::model::{Config, Service};
@@ -151,7 +152,8 @@ impl Writer {
         self.converge();
         let number = self.stored.revision.number;
         let message = format!("{}; taken back: revision {number} is in force", failure.message);
-        tracing::error!(%message, "a change failed");
+        let text = format!("a change failed: {message}");
+        self.journal.record(News::new(Level::Error, EventKind::Change, "", text));
         match &self.problem {
             None => Failure { message, ..failure },
             Some(_) => Failure { message, ..failure }.with_hint(

@@ -1,6 +1,8 @@
 //! Servers that leave: they go when their last connection has ended.
 
+use super::journal::News;
 use super::writer::Writer;
+use crate::api::{EventKind, Level};
 use crate::config::intent::Leaving;
 use lb_common::address::Address;
 use lb_common::server::ServerRef;
@@ -32,7 +34,9 @@ impl Writer {
             return tracing::error!(%error, "could not store that a server has left");
         }
         for Leaving { service, pool, server, .. } in gone {
-            tracing::info!(service, pool, server = server.name, "its last connection ended: it has left");
+            let text = format!("its last connection ended: it has left {service}");
+            let subject = format!("{pool}/{}", server.name);
+            self.journal.record(News::new(Level::Info, EventKind::Server, &subject, text));
         }
         self.stored = next;
         self.converge();

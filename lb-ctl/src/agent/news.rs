@@ -127,7 +127,7 @@ fn server_news(
     before: &BTreeMap<(String, String), Situation>,
     after: &BTreeMap<(String, String), Situation>,
 ) -> Vec<News> {
-    use ServerSituation::{Draining, NoNew, Unreachable, Unused, Up};
+    use ServerSituation::{Draining, Leaving, NoNew, Unreachable, Unused, Up};
     let changed = |(name, situation): &(&(String, String), &Situation)| match before.get(*name) {
         Some(old) => old != *situation,
         None => situation.0 == Unreachable,
@@ -139,7 +139,7 @@ fn server_news(
         let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let level = match state {
             Unreachable => Level::Warn,
-            Up | NoNew | Draining | Unused => Level::Info,
+            Up | NoNew | Draining | Leaving | Unused => Level::Info,
         };
         News::new(
             level,

@@ -36,7 +36,7 @@ pub(super) async fn observe(
         let way = match network.route(*address).await {
             Ok(route) => {
                 let neighbour = (route.ifindex, route.gateway.unwrap_or(*address));
-                let entry = neighbours.get(&neighbour);
+                let entry = neighbours.get(&neighbour).copied();
                 if entry.is_none_or(|entry| needs_care(entry, kept.contains(&neighbour))) {
                     resolve(network, &links, neighbour).await;
                 }
@@ -51,25 +51,25 @@ pub(super) async fn observe(
 }
 
 /// Whether the kernel has to be asked to find the neighbour, or to keep it fresh.
-const fn needs_care(entry: &Neighbour, is_kept: bool) -> bool {
+const fn needs_care(entry: Neighbour, is_kept: bool) -> bool {
     match entry {
-        Neighbour::Known { fixed, .. } => !*fixed && !is_kept,
+        Neighbour::Known { fixed, .. } => !fixed && !is_kept,
         Neighbour::Failed => true,
     }
 }
 
 /// The MAC address from before the start, until the kernel knows a server's neighbour or has asked for it in vain.
-fn before(last: &mut LastHops, (address, ifindex): (IpAddr, u32), entry: Option<&Neighbour>) -> Option<Mac> {
+fn before(last: &mut LastHops, (address, ifindex): (IpAddr, u32), entry: Option<Neighbour>) -> Option<Mac> {
     if entry.is_some() {
         last.forget(address);
     }
     last.of_server(address, ifindex)
 }
 
-fn way(route: &Route, links: &BTreeMap<u32, Link>, entry: Option<&Neighbour>, before: Option<Mac>) -> Way {
+fn way(route: &Route, links: &BTreeMap<u32, Link>, entry: Option<Neighbour>, before: Option<Mac>) -> Way {
     let limit = links.get(&route.ifindex).map_or(u16::MAX, |link| link.mtu);
     let (mac, fixed) = match entry {
-        Some(Neighbour::Known { mac, fixed }) => (Some(*mac), *fixed),
+        Some(Neighbour::Known { mac, fixed }) => (Some(mac), fixed),
         Some(Neighbour::Failed) | None => (before, false),
     };
     Way {

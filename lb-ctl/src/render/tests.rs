@@ -6,7 +6,7 @@ mod events;
 use super::history::tests::revision;
 use super::*;
 use crate::api::{
-    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus, Drift,
+    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus,
     InterfaceState, InterfaceStatus, PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation,
     ServerTraffic, ServiceInfo, ServiceTraffic, Stats, Status, TableUse, VipInfo, Warning,
 };
@@ -131,16 +131,7 @@ fn status_tells_who_supervises_and_what_is_wrong() {
         servers: 4,
         servers_up: 1,
         tables: vec![TableUse { table: "connections".into(), used: 12, limit: 262_144 }],
-        drift: Some(Drift {
-            repairs: 3,
-            last: Some(1_700_000_000),
-            differences: vec![Difference {
-                change: Kind::Changed,
-                object: "server".into(),
-                name: "web/pc2".into(),
-                detail: "state down -> up".into(),
-            }],
-        }),
+        drift: Some(events::drift()),
         warnings: vec![Warning {
             message: "eth2 is gone".into(),
             hint: Some("it is attached when it comes back".into()),

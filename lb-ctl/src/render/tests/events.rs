@@ -1,8 +1,16 @@
 //! Events, as people see them.
 
 use super::plain;
-use crate::api::{Event, EventKind, Level, Origin};
+use crate::api::{Drift, Event, EventKind, Level, Origin};
+use crate::config::diff::{Difference, Kind};
 use crate::render::events::event as event_text;
+
+/// Three repairs, of which the last concerned a server.
+pub(super) fn drift() -> Drift {
+    let (object, name, detail) = ("server".into(), "web/pc2".into(), "state down -> up".into());
+    let difference = Difference { change: Kind::Changed, object, name, detail };
+    Drift { repairs: 3, last: Some(1_700_000_000), differences: vec![difference] }
+}
 
 #[test]
 fn an_event_is_a_line_with_what_differs_below() {
