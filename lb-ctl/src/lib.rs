@@ -8,6 +8,8 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod datapath;
+pub mod decap;
 pub mod neighbour;
+mod pid_file;
 pub mod render;
 pub mod store;

@@ -4,6 +4,7 @@
 
 mod continuity;
 mod control;
+mod decap;
 mod director;
 mod drift;
 mod events;

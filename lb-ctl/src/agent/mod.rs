@@ -20,7 +20,6 @@ mod journal;
 mod last_hops;
 mod leave;
 mod listing;
-pub(crate) mod lock;
 mod names;
 mod news;
 mod notes;
@@ -28,7 +27,6 @@ mod observe;
 mod own_address;
 pub(crate) mod ownership;
 pub mod plan;
-mod predecessor;
 mod preflight;
 pub(crate) mod privileges;
 pub mod reconcile;
@@ -51,6 +49,7 @@ use crate::command::resolve;
 use crate::config::parse::from_toml_with;
 use crate::datapath::{Datapath, DebugLog, OpenOptions};
 use crate::neighbour::Network;
+use crate::pid_file::{self, AGENT};
 use crate::store::{Revision, Store, Stored};
 use anyhow::Context;
 use journal::{Journal, Reader};
@@ -146,7 +145,7 @@ impl AgentHandle {
 /// It cannot start: another one runs, the programs cannot be loaded, the store or the socket cannot be used.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let own = Own::take(&options)?;
-    privileges::give_up_others()?;
+    privileges::give_up_others(privileges::AGENT)?;
     // The writer has the main thread, on which the kernel may keep it waiting; the API and netlink have another one.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(supervise(own, options))
@@ -156,7 +155,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 struct Own {
     store: Store,
     socket: Bound,
-    _lock: lock::Lock,
+    _lock: pid_file::Lock,
 }
 
 impl Own {
@@ -164,7 +163,7 @@ impl Own {
     fn take(options: &Options) -> anyhow::Result<Self> {
         ownership::check(options)?;
         let store = Store::open(&options.state_dir)?;
-        let lock = lock::take(&options.state_dir, options.detached)?;
+        let lock = pid_file::take(&AGENT, &options.state_dir, options.detached)?;
         let socket = Bound::new(&options.socket, options.socket_group.as_deref())?;
         Ok(Self { store, socket, _lock: lock })
     }

@@ -8,23 +8,33 @@ use anyhow::Context;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl::set_no_new_privs;
 
-/// What the agent needs for as long as it runs, and what for.
-const NEEDED: [(Capability, &str); 4] = [
+/// What a process needs for as long as it runs, and what for.
+pub(crate) type Needed = [(Capability, &'static str)];
+
+/// What the supervisor of the decapsulation program needs.
+pub(crate) const DECAP: &Needed = &[
+    (Capability::CAP_BPF, "to load programs and make maps"),
+    (Capability::CAP_PERFMON, "for programs that compare pointers into a packet"),
+    (Capability::CAP_NET_ADMIN, "to attach programs"),
+];
+
+/// What the agent needs.
+pub(crate) const AGENT: &Needed = &[
     (Capability::CAP_BPF, "to load programs and make maps"),
     (Capability::CAP_PERFMON, "for programs that compare pointers into a packet"),
     (Capability::CAP_NET_ADMIN, "to attach programs, place VIPs and keep neighbours"),
     (Capability::CAP_NET_RAW, "to announce VIPs"),
 ];
 
-/// Refuses a process that lacks what the agent needs; the error names all of it.
-pub(crate) fn check(doing: &str) -> Result<(), Failure> {
+/// Refuses a process that lacks what it needs; the error names all of it.
+pub(crate) fn check(needed: &Needed, doing: &str) -> Result<(), Failure> {
     // Where they cannot be read, the agent finds out by itself.
     let Ok(effective) = caps::read(None, CapSet::Effective) else { return Ok(()) };
-    check_within(&effective, doing)
+    check_within(needed, &effective, doing)
 }
 
-fn check_within(effective: &CapsHashSet, doing: &str) -> Result<(), Failure> {
-    let missing: Vec<_> = NEEDED
+fn check_within(needed: &Needed, effective: &CapsHashSet, doing: &str) -> Result<(), Failure> {
+    let missing: Vec<_> = needed
         .iter()
         .filter(|(capability, _)| !effective.contains(capability))
         .map(|(capability, why)| format!("{capability} ({why})"))
@@ -37,14 +47,14 @@ fn check_within(effective: &CapsHashSet, doing: &str) -> Result<(), Failure> {
     ))
 }
 
-/// Gives up whatever the agent does not need, and the ways to get it back.
+/// Gives up whatever is not needed, and the ways to get it back.
 ///
 /// # Errors
 ///
 /// The kernel refuses.
-pub(crate) fn give_up_others() -> anyhow::Result<()> {
+pub(crate) fn give_up_others(needed: &Needed) -> anyhow::Result<()> {
     let doing = "cannot give up privileges";
-    let needed: CapsHashSet = NEEDED.iter().map(|(capability, _)| *capability).collect();
+    let needed: CapsHashSet = needed.iter().map(|(capability, _)| *capability).collect();
     set_no_new_privs().context(doing)?;
     caps::clear(None, CapSet::Ambient).context(doing)?;
     // Without that one, the bounding set stays as it is; with no_new_privs nothing is gained from it.
@@ -67,24 +77,24 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_named_in_one_error_with_what_it_is_for() {
-        let all: CapsHashSet = NEEDED.iter().map(|(capability, _)| *capability).collect();
-        check_within(&all, "cannot run").unwrap();
-        for (capability, why) in NEEDED {
-            let rest = all.iter().copied().filter(|it| *it != capability).collect();
-            let failure = check_within(&rest, "cannot run").unwrap_err();
+        let all: CapsHashSet = AGENT.iter().map(|(capability, _)| *capability).collect();
+        check_within(AGENT, &all, "cannot run").unwrap();
+        for (capability, why) in AGENT {
+            let rest = all.iter().copied().filter(|it| it != capability).collect();
+            let failure = check_within(AGENT, &rest, "cannot run").unwrap_err();
             let want = format!("cannot run: no privileges, missing are {capability} ({why})");
             assert_eq!(failure.message, want);
         }
-        let failure = check_within(&CapsHashSet::new(), "cannot run").unwrap_err();
-        assert!(NEEDED.iter().all(|(capability, _)| failure.message.contains(&capability.to_string())));
+        let failure = check_within(AGENT, &CapsHashSet::new(), "cannot run").unwrap_err();
+        assert!(AGENT.iter().all(|(capability, _)| failure.message.contains(&capability.to_string())));
     }
 
     #[test]
     fn what_was_given_up_is_gone_from_every_set() {
         std::thread::spawn(|| {
             let before = caps::read(None, CapSet::Permitted).unwrap();
-            give_up_others().unwrap();
-            let kept = NEEDED.iter().map(|it| it.0).filter(|it| before.contains(it)).collect();
+            give_up_others(DECAP).unwrap();
+            let kept = DECAP.iter().map(|it| it.0).filter(|it| before.contains(it)).collect();
             assert_eq!(caps::read(None, CapSet::Permitted).unwrap(), kept);
             assert_eq!(caps::read(None, CapSet::Effective).unwrap(), kept);
             assert!(caps::read(None, CapSet::Inheritable).unwrap().is_empty());

@@ -4,6 +4,7 @@
 
 mod change;
 pub mod client;
+mod decap;
 mod event;
 pub mod events;
 mod failure;
@@ -16,12 +17,13 @@ mod tests;
 mod traffic;
 
 pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};
+pub use decap::{DecapInterface, DecapStatus};
 pub use event::{Event, EventKind, EventRequest, Level, Origin};
 pub use failure::{Failure, FailureKind};
 pub(crate) use peer::user;
 pub use status::{
-    AgentInfo, AttachedMode, Changed, Cut, DecapInterface, DecapStatus, Drift, InterfaceState,
-    InterfaceStatus, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
+    AgentInfo, AttachedMode, Changed, Cut, Drift, InterfaceState, InterfaceStatus, PoolInfo, ServerInfo,
+    ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,

@@ -1,6 +1,5 @@
 //! Answers that describe: the agent, interfaces, services, servers, VIPs, pools.
 
-use super::ReasonCount;
 use crate::config::diff::Difference;
 use crate::config::intent::{Mark, Order, ServerName};
 use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler, ServerAddress};
@@ -256,30 +255,6 @@ pub struct VipInfo {
     pub services: Vec<String>,
     /// The interface that the agent put it on.
     pub interface: Option<String>,
-}
-
-/// The decapsulation program of a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DecapStatus {
-    /// Interfaces that it is attached to.
-    pub interfaces: Vec<DecapInterface>,
-    /// VIPs whose packets it takes out of their tunnels.
-    pub vips: Vec<IpAddr>,
-    /// Addresses of this host that a tunnel may end at.
-    pub addresses: Vec<IpAddr>,
-    /// Per reason, those that are not zero.
-    pub reasons: Vec<ReasonCount>,
-}
-
-/// An interface of the decapsulation program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DecapInterface {
-    /// Its name.
-    pub name: String,
-    /// Its index.
-    pub ifindex: u32,
-    /// How it is attached.
-    pub attached: AttachedMode,
 }
 
 /// A pool.

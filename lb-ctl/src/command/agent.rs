@@ -1,16 +1,12 @@
 //! `lb-ctl agent`.
 
-use super::log;
+use super::{detached, log};
 use crate::agent::{self, privileges};
 use crate::cli::Global;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use nix::unistd::setsid;
 use std::env;
 use std::path::PathBuf;
-
-/// Set for an agent that leaves the session of the command that started it.
-pub(super) const DETACHED: &str = "LB_DETACHED";
 
 /// How the agent runs.
 #[derive(Clone, Debug, Default, Args)]
@@ -56,12 +52,9 @@ impl Tuning {
 /// # Errors
 /// It cannot start, or breaks.
 pub fn run(global: &Global, Arguments { config, log_format, tuning }: Arguments) -> Result<()> {
-    let detached = env::var_os(DETACHED).is_some();
-    if detached {
-        setsid().context("cannot leave the session")?;
-    }
+    let detached = detached::leave_session()?;
     log::start(tuning.debug_log, log_format)?;
-    privileges::check("cannot run the agent")?;
+    privileges::check(privileges::AGENT, "cannot run the agent")?;
     agent::run(agent::Options { detached, ..options(global, &tuning, config) })
 }
 

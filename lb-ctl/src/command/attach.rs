@@ -145,7 +145,7 @@ fn run_here(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()
 
 /// Attaches when the agent of this process answers; ends the agent if that fails.
 fn attach_to_own(global: &Global, interface: Interface) -> Result<()> {
-    privileges::give_up_others()?;
+    privileges::give_up_others(privileges::AGENT)?;
     let attached = wait(async {
         let (client, mut poll) = (client(global), interval(Duration::from_millis(20)));
         while !(client.is_agent_there().await? && client.status().await.is_ok()) {

@@ -8,6 +8,7 @@ pub mod connections;
 mod consent;
 pub mod decap;
 pub mod detach;
+mod detached;
 pub mod diff;
 pub mod events;
 pub mod export;

@@ -17,7 +17,7 @@ const ARPHRD_ETHER: u16 = 1;
 pub(super) fn check(interface: &str, bpffs: &Path) -> Result<(), Failure> {
     let doing = format!("cannot attach to {interface}");
     check_interface(interface)?;
-    privileges::check(&doing)?;
+    privileges::check(privileges::AGENT, &doing)?;
     check_bpffs(bpffs, &doing)
 }
 

@@ -1,12 +1,12 @@
 //! `lb-ctl status`. Works without an agent: then it reads what is pinned.
 
 use super::client;
-use crate::agent::lock;
 use crate::api::client::Client;
 use crate::api::{Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
 use crate::cli::Global;
 use crate::config::model::Mode;
 use crate::datapath::{Attached, Pinned, read_pins};
+use crate::pid_file::{self, AGENT};
 use crate::render;
 use anyhow::Result;
 use lb_common::maps::{MAX_CONNECTIONS, MAX_SERVERS, MAX_SERVICES};
@@ -48,7 +48,7 @@ pub async fn run(global: &Global) -> Result<()> {
 
 /// The process id of the agent that does not answer; the failure itself if there is none to name.
 async fn silent(global: &Global, client: &Client, failure: Failure) -> Result<u32, Failure> {
-    client.agent_pid().await.or_else(|| lock::noted_pid(&global.state_dir)).ok_or(failure)
+    client.agent_pid().await.or_else(|| pid_file::last_holder(&AGENT, &global.state_dir)).ok_or(failure)
 }
 
 fn unsupervised(global: &Global, silent: Option<u32>) -> Warning {

@@ -3,7 +3,7 @@
 //! systemd is asked through `systemctl`, which also knows whether systemd runs at all.
 
 use super::agent::Tuning;
-use super::start::told_error;
+use super::detached::told_error;
 use crate::api::Failure;
 use crate::api::client::Client;
 use crate::cli::{self, Global};

@@ -121,6 +121,29 @@ pub(super) fn replaced(pins: &Pins, program: BorrowedFd<'_>) -> Result<Vec<Strin
     Ok(replaced)
 }
 
+/// Unpins the links whose interface is gone; gives the names that they had.
+pub(super) fn remove_defunct(pins: &Pins) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for name in pins.link_names()? {
+        let path = pins.links().join(&name);
+        let Some(link) = open_link(&path)? else { continue };
+        if interface_of(&link, &path)? == 0 {
+            fs::remove_file(&path).map_err(kernel(format!("remove {}", path.display())))?;
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether there is an interface `name` that the program is not attached to as `mode` says.
+pub(super) fn is_missing(attached: &[(String, Attached)], name: &str, mode: Mode) -> Result<bool> {
+    let Some(ifindex) = index_of(name)? else { return Ok(false) };
+    let is_it = |(own, attached): &(String, Attached)| {
+        own == name && attached.ifindex == ifindex && attached.mode.satisfies(mode)
+    };
+    Ok(!attached.iter().any(is_it))
+}
+
 /// An interface that nothing of ours is attached to.
 struct Port<'a> {
     name: &'a str,

@@ -36,6 +36,11 @@ impl Pins {
         self.create()
     }
 
+    /// Whether there are any.
+    pub(super) fn exist(&self) -> bool {
+        self.0.exists()
+    }
+
     /// Unpins everything.
     pub(super) fn remove(&self) -> Result<()> {
         fs::remove_dir_all(&self.0).map_err(kernel(format!("remove {}", self.0.display())))

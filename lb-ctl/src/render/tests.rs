@@ -1,14 +1,15 @@
 //! What people see, as snapshots.
 
+mod decap_status;
 mod errors;
 mod events;
 
 use super::history::tests::revision;
 use super::*;
 use crate::api::{
-    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, DecapInterface, DecapStatus,
-    InterfaceState, InterfaceStatus, PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation,
-    ServerTraffic, ServiceInfo, ServiceTraffic, Stats, Status, TableUse, VipInfo, Warning,
+    AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, InterfaceState, InterfaceStatus,
+    PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation, ServerTraffic, ServiceInfo, ServiceTraffic,
+    Stats, Status, TableUse, VipInfo, Warning,
 };
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, Order, ServerName, TemporaryWeight};
@@ -281,16 +282,4 @@ fn a_change_tells_what_it_came_to() {
         change::started_unit(false, "eth0"),
     ];
     insta::assert_snapshot!(plain(&rows.join("----\n")));
-}
-
-#[test]
-fn decap_tells_what_it_takes() {
-    let status = DecapStatus {
-        interfaces: vec![DecapInterface { name: "eth0".into(), ifindex: 2, attached: AttachedMode::Native }],
-        vips: vec!["192.0.2.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
-        addresses: vec!["10.0.0.11".parse().unwrap()],
-        reasons: vec![ReasonCount::new(Reason::Decapsulated, false, Count { packets: 7, bytes: 700 })],
-    };
-    let both = [decap::status(&status), decap::status(&DecapStatus::default())];
-    insta::assert_snapshot!(plain(&both.join("----\n")));
 }

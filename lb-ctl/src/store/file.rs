@@ -10,7 +10,7 @@ use std::path::Path;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The text of the file at `path`; `None` if there is none.
-pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, StoreError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| failed("read", path, error))?,
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
 ///
 /// # Errors
 /// They cannot be written; what was there is unharmed.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let new = path.with_extension("json.new");
     write_synced(&new, bytes).map_err(|error| {
         // On a full disk the half of a file would take what room is left.

@@ -5,7 +5,7 @@
 //! [`crate::config::validate`].
 
 mod error;
-mod file;
+pub(crate) mod file;
 mod format;
 #[cfg(test)]
 mod tests;
