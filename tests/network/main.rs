@@ -20,3 +20,4 @@ mod sources;
 mod support;
 mod takeover;
 mod units;
+mod vips;

@@ -11,6 +11,7 @@ use crate::config::change::replacement;
 use crate::config::model::Config;
 use crate::datapath::{self, AttachMode, Attached};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 impl Writer {
@@ -81,17 +82,34 @@ impl Writer {
         }
     }
 
-    /// Puts VIPs on interfaces and takes them off; announces the new ones, and all of them if `again`.
+    /// Takes VIPs off interfaces and puts them on; announces the new ones, and all of them if `again`.
+    ///
+    /// What is about to be put on is stored in between, so that no crash leaves an address that nobody takes off. What
+    /// cannot be stored is not put on; `status` tells it, and it is tried again.
     pub(super) async fn place_vips(&mut self, again: bool) {
         let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
-        let fresh = moves.add.clone();
-        let before = self.stored.placed.clone();
         let lost = self.lost_vips(&moves);
-        self.remember_placed(vips::intended(&before, &moves));
-        let placed = vips::perform(&self.network, moves, &before, &self.observed).await;
-        self.remember_placed(placed);
+        let remove = moves.remove;
+        let there = vips::take_off(&self.network, &remove, &self.stored.placed, &self.observed).await;
+        let (intended, add) = vips::intended(&there, moves.add);
+        let mut announced = vips::Placed::new();
+        self.unplaced = match self.remember_placed(intended.clone()) {
+            Ok(()) => {
+                let missing = vips::put_on(&self.network, add.clone(), &self.observed).await;
+                let is_there = |vip: &IpAddr| !missing.contains_key(vip) || there.contains_key(vip);
+                let placed = intended.into_iter().filter(|(vip, _)| is_there(vip)).collect();
+                announced.extend(add.into_iter().filter(|(vip, _)| !missing.contains_key(vip)));
+                self.remember_placed(placed).err().or_else(|| {
+                    let stuck = remove.into_iter().filter(|(vip, _)| there.contains_key(vip)).collect();
+                    vips::unplaced(&missing, &stuck)
+                })
+            }
+            Err(failure) => {
+                self.stored.placed = there;
+                Some(failure)
+            }
+        };
         self.note_vips(lost);
-        let mut announced = fresh;
         if again {
             announced.extend(vips::present(&self.stored.config, &self.observed));
         }
@@ -99,14 +117,16 @@ impl Writer {
         self.tell_what_changed();
     }
 
-    fn remember_placed(&mut self, placed: vips::Placed) {
-        if placed == self.stored.placed {
-            return;
+    fn remember_placed(&mut self, placed: vips::Placed) -> Result<(), Failure> {
+        if placed == self.stored.placed && self.unplaced.is_none() {
+            return Ok(());
         }
         self.stored.placed = placed;
-        if let Err(error) = self.store.save(&self.stored) {
+        self.store.save(&self.stored).map_err(|error| {
             tracing::error!(%error, "could not store where the VIPs are");
-        }
+            Failure::failed(format!("cannot store where the VIPs are: {error}"))
+                .with_hint("VIPs are put on an interface when that can be stored; the agent tries again")
+        })
     }
 
     /// The configuration that agents were told to import, when it differs from what is stored.

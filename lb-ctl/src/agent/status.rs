@@ -97,7 +97,7 @@ impl Writer {
 
     fn warnings(&self, attachments: &[(String, Attached)]) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.problem.iter().map(warning).collect();
-        warnings.extend(self.unattached.values().map(warning));
+        warnings.extend(self.unattached.values().chain(&self.unplaced).map(warning));
         warnings.extend(self.drift.warning());
         for (name, _) in attachments
             .iter()

@@ -3,6 +3,7 @@
 //! An address that was there before the agent is left alone: what the agent put there is remembered in the store.
 
 use super::state::Observed;
+use crate::api::Failure;
 use crate::config::model::{Announce, Config};
 use crate::neighbour::{Network, NetworkError, announce::announce};
 use std::collections::BTreeMap;
@@ -53,11 +54,13 @@ pub(super) fn moves(config: &Config, placed: &Placed, observed: &Observed) -> Mo
     Moves { add, remove }
 }
 
-/// What is to be remembered before `moves` are made: a crash on the way must not leave an address that nobody takes off.
-pub(super) fn intended(placed: &Placed, moves: &Moves) -> Placed {
-    let added = moves.add.iter().filter(|(vip, _)| !moves.remove.contains_key(*vip));
-    let added = added.map(|(vip, name)| (*vip, name.clone()));
-    placed.iter().map(|(vip, name)| (*vip, name.clone())).chain(added).collect()
+/// What is to be remembered before the addresses of `add` are put on: what is still there, and those.
+///
+/// An address that could not be taken off its old interface stays there, and is not put on a second one.
+pub(super) fn intended(still_there: &Placed, mut add: Placed) -> (Placed, Placed) {
+    add.retain(|vip, name| still_there.get(vip).is_none_or(|old| old == name));
+    let both = still_there.iter().chain(&add).map(|(vip, name)| (*vip, name.clone())).collect();
+    (both, add)
 }
 
 /// The VIPs in use that are announced, with the interface that each is on, whoever put it there.
@@ -89,25 +92,50 @@ fn place(vip: IpAddr, config: &Config, placed: &Placed, observed: &Observed) -> 
     Some((*name).clone())
 }
 
-/// Does what is missing and gives what is placed now. What fails is logged and tried again at the next change or tick.
-pub(super) async fn perform(network: &Network, moves: Moves, placed: &Placed, observed: &Observed) -> Placed {
+/// Takes addresses off; gives what of `placed` is still there. What fails is logged and tried again.
+pub(super) async fn take_off(
+    network: &Network,
+    remove: &Placed,
+    placed: &Placed,
+    observed: &Observed,
+) -> Placed {
     let mut placed = placed.clone();
-    for (vip, name) in moves.remove {
-        let taken_off = match observed.link(&name) {
-            Some((index, _)) => network.remove_address(index, vip).await,
+    for (vip, name) in remove {
+        let taken_off = match observed.link(name) {
+            Some((index, _)) => network.remove_address(index, *vip).await,
             None => Ok(()),
         };
-        if succeeded("take off", vip, &name, &taken_off) {
-            placed.remove(&vip);
-        }
-    }
-    for (vip, name) in moves.add {
-        let Some((index, _)) = observed.link(&name) else { continue };
-        if succeeded("put on", vip, &name, &network.add_address(index, vip).await) {
-            placed.insert(vip, name);
+        if succeeded("take off", *vip, name, &taken_off) {
+            placed.remove(vip);
         }
     }
     placed
+}
+
+/// Puts addresses on; gives those that are not there now. What fails is logged and tried again.
+pub(super) async fn put_on(network: &Network, add: Placed, observed: &Observed) -> Placed {
+    let mut missing = Placed::new();
+    for (vip, name) in add {
+        let done = match observed.link(&name) {
+            Some((index, _)) => succeeded("put on", vip, &name, &network.add_address(index, vip).await),
+            None => false,
+        };
+        if !done {
+            missing.insert(vip, name);
+        }
+    }
+    missing
+}
+
+/// What the operator is told of VIPs that could not be put on, or taken off.
+pub(super) fn unplaced(missing: &Placed, stuck: &Placed) -> Option<Failure> {
+    let told = |vips: &Placed, what: &str| {
+        let (vip, name) = vips.first_key_value()?;
+        let more = if vips.len() == 1 { String::new() } else { format!(" and {} more", vips.len() - 1) };
+        let failure = Failure::failed(format!("the VIP {vip}{more} could not be {what} {name}"));
+        Some(failure.with_hint("the agent's log says why; it tries again"))
+    };
+    told(missing, "put on").or_else(|| told(stuck, "taken off"))
 }
 
 fn succeeded(doing: &str, vip: IpAddr, interface: &str, result: &Result<(), NetworkError>) -> bool {
@@ -169,16 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_remembered_before_it_is_put_on_and_until_it_is_taken_off() {
-        let moves = |add, remove| Moves { add: placed(add), remove: placed(remove) };
+    fn an_address_is_remembered_before_it_is_put_on_and_only_on_one_interface() {
         let rows = [
-            (None, moves(Some("eth0"), None), Some("eth0")),
-            (Some("eth0"), moves(None, Some("eth0")), Some("eth0")),
-            (Some("eth0"), moves(Some("eth1"), Some("eth0")), Some("eth0")),
-            (None, Moves::default(), None),
+            ("new", None, Some("eth1"), Some("eth1"), Some("eth1")),
+            ("taken off eth0 before", None, Some("eth1"), Some("eth1"), Some("eth1")),
+            ("not to be taken off eth0", Some("eth0"), Some("eth1"), Some("eth0"), None),
+            ("lost by somebody else", Some("eth1"), Some("eth1"), Some("eth1"), Some("eth1")),
+            ("nothing to do", Some("eth1"), None, Some("eth1"), None),
         ];
-        for (before, moves, want) in rows {
-            assert_eq!(intended(&placed(before), &moves), placed(want), "{moves:?}");
+        for (name, still_there, add, want, want_add) in rows {
+            let got = intended(&placed(still_there), placed(add));
+            assert_eq!(got, (placed(want), placed(want_add)), "{name}");
         }
     }
 

@@ -72,6 +72,8 @@ pub(super) struct Writer {
     pub(super) sampling: Sampling,
     /// Why an interface of the configuration has no program.
     pub(super) unattached: BTreeMap<String, Failure>,
+    /// Why a VIP is not on its interface.
+    pub(super) unplaced: Option<Failure>,
     /// Why the kernel's tables are not what they should be.
     pub(super) problem: Option<Failure>,
     pub(super) ticks: u32,
@@ -108,6 +110,7 @@ impl Writer {
             sweeper: Sweeper::default(),
             empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
+            unplaced: None,
             problem: None,
             ticks: 0,
             journal,
@@ -220,7 +223,7 @@ impl Writer {
                 return false;
             }
         };
-        if observed == self.observed && self.problem.is_none() {
+        if observed == self.observed && self.problem.is_none() && self.unplaced.is_none() {
             return false;
         }
         let came_up = |(index, link): (&u32, &crate::neighbour::Link)| {
