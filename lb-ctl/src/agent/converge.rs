@@ -110,8 +110,10 @@ impl Writer {
             }
         };
         self.note_vips(lost);
+        let present = vips::present(&self.stored.config, &self.observed);
+        self.conflicts.follow(&present, &self.observed);
         if again {
-            announced.extend(vips::present(&self.stored.config, &self.observed));
+            announced.extend(present);
         }
         vips::tell(&announced, &self.observed);
         self.tell_what_changed();

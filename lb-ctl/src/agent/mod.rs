@@ -7,6 +7,7 @@
 mod arena;
 mod change;
 pub mod compile;
+mod conflicts;
 mod connections;
 mod converge;
 mod cuts;

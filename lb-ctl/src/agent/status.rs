@@ -99,6 +99,7 @@ impl Writer {
         let mut warnings: Vec<Warning> = self.problem.iter().map(warning).collect();
         warnings.extend(self.unattached.values().chain(&self.unplaced).map(warning));
         warnings.extend(self.drift.warning());
+        warnings.extend(self.conflicts.warnings());
         for (name, _) in attachments
             .iter()
             .filter(|(name, _)| self.stored.config.interfaces.iter().all(|i| i.name != *name))

@@ -1,6 +1,7 @@
 //! The loop of the one writer: events in, changes of the kernel out.
 
 use super::Asked;
+use super::conflicts::Conflicts;
 use super::drift::Drift;
 use super::finish::Api;
 use super::ids::Quarantine;
@@ -74,6 +75,8 @@ pub(super) struct Writer {
     pub(super) unattached: BTreeMap<String, Failure>,
     /// Why a VIP is not on its interface.
     pub(super) unplaced: Option<Failure>,
+    /// Who else has one.
+    pub(super) conflicts: Conflicts,
     /// Why the kernel's tables are not what they should be.
     pub(super) problem: Option<Failure>,
     pub(super) ticks: u32,
@@ -111,6 +114,7 @@ impl Writer {
             empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
             unplaced: None,
+            conflicts: Conflicts::start(),
             problem: None,
             ticks: 0,
             journal,

@@ -246,7 +246,7 @@ async fn events_come_as_they_happen_and_end_with_the_agent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("agent.sock");
     let handle = AgentHandle::answered_by(|_| Err(Failure::failed("noted")));
-    tokio::spawn(serve_on(Bound::new(&path, None).unwrap(), handle.clone()));
+    tokio::spawn(serve_on(Bound::new(&path, None).unwrap(), handle.clone(), std::future::pending()));
     let client = Client::new(&path);
     handle.tell("one");
     handle.tell("two");

@@ -4,14 +4,19 @@
 
 mod address;
 pub mod announce;
+mod claim;
 mod entry;
+mod frame;
 mod link;
+mod listen;
 mod route;
 mod watch;
 
 pub use address::LocalAddress;
+pub use claim::Claim;
 pub use entry::{Neighbour, Neighbours};
 pub use link::Link;
+pub use listen::Listener;
 pub use route::{Route, RouteError};
 pub use watch::Changes;
 
