@@ -1,10 +1,10 @@
-//! Puts the two BPF objects where `include_bytes_aligned!` finds them: lb-ctl is one self-contained binary.
+//! Puts the BPF objects where `include_bytes_aligned!` finds them: lb-ctl is one self-contained binary.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-const OBJECTS: [&str; 2] = ["director.o", "decap.o"];
+const OBJECTS: [&str; 3] = ["director.o", "decap.o", "redirects.o"];
 
 fn main() -> ExitCode {
     match embed() {

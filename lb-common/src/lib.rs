@@ -21,6 +21,7 @@ pub mod maps;
 pub mod packet;
 pub mod pod;
 pub mod rate;
+pub mod redirect;
 pub mod scheduler;
 pub mod server;
 pub mod service;

@@ -28,6 +28,8 @@ pub const MAX_NAT_HOSTS: u32 = 16_384;
 pub const EVENTS_BYTES: u32 = 256 * 1024;
 /// Elements of `DECAP_VIPS` and `DECAP_ADDRESSES`.
 pub const MAX_DECAP_ADDRESSES: u32 = 1_024;
+/// Elements of `REDIRECT_FAILURES`.
+pub const MAX_REDIRECT_FAILURES: u32 = 1_024;
 
 /// Maps of the director's program, in the order of ARCHITECTURE.md.
 pub const DIRECTOR_MAPS: [&str; 18] = [
@@ -53,3 +55,6 @@ pub const DIRECTOR_MAPS: [&str; 18] = [
 
 /// Maps of the decapsulation program.
 pub const DECAP_MAPS: [&str; 3] = ["DECAP_VIPS", "DECAP_ADDRESSES", "DECAP_COUNTERS"];
+
+/// Maps of the programs that count failed redirects.
+pub const REDIRECT_MAPS: [&str; 1] = ["REDIRECT_FAILURES"];

@@ -3,7 +3,7 @@
 //! `zerocopy::IntoBytes` on each type refuses padding; the sizes here fix the schema
 //! ([`crate::maps::SCHEMA_VERSION`]): a change of one of them is a change of version.
 
-use crate::{connection, counters, event, flow, server, service, slots};
+use crate::{connection, counters, event, flow, redirect, server, service, slots};
 
 const fn has_size<T>(bytes: usize) {
     assert!(size_of::<T>() == bytes, "the layout changed: raise maps::SCHEMA_VERSION and the size here");
@@ -21,4 +21,5 @@ const _: () = {
     has_size::<counters::Traffic>(40);
     has_size::<counters::Settings>(16);
     has_size::<event::Event>(64);
+    has_size::<redirect::RedirectFailure>(12);
 };

@@ -72,6 +72,7 @@ reasons! {
     EcnInvalid = 24, Refuse, "ecn-invalid", "Congestion was marked on the tunnel of a packet that cannot carry the mark.";
     OtherMac = 25, Pass, "other-mac", "Addressed to a service, in a frame for another machine.";
     NoDevice = 26, Refuse, "no-device", "The interface it came in by, or should leave by, is not in the tables.";
+    RedirectFailed = 27, Note, "redirect-failed", "Forwarded, but the interface that it should leave by did not send it.";
 }
 
 /// Elements of `REASON_COUNTERS`: dropped and passed in the lower half, answered in the upper.

@@ -247,6 +247,7 @@ fn arrives(download: &mut ChildGuard, file: &std::path::Path, length: u64) -> Re
     Ok(())
 }
 
+/// The path of the program under test.
 pub(crate) fn lb_ctl() -> Result<String> {
     Ok(lb_tests::lab::lb_ctl::binary()?.to_string_lossy().into_owned())
 }

@@ -30,6 +30,9 @@ impl Writer {
     /// Makes the change that `by` asks for, or says only what it would come to.
     pub(super) async fn change(&mut self, request: ChangeRequest, by: Actor) -> Result<Changed, Failure> {
         self.check_expected(request.terms.expect)?;
+        if let Some(changed) = self.detach_stray(&request)? {
+            return Ok(changed);
+        }
         let mark = Mark { by, since: time::now() };
         let desired = self.wanted(&request, &mark)?;
         let observed = self.look(&server_addresses(&desired)).await?;

@@ -5,6 +5,7 @@
 use super::state::{Desired, Observed, Way};
 use super::tables::{Device, Server, Service, Tables};
 use crate::config::model::{self, Prefix};
+use crate::neighbour::LinkKind;
 use lb_common::address::Address;
 use lb_common::flow::{TCP, UDP};
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
@@ -44,6 +45,13 @@ fn flags(services: &[Service]) -> u32 {
 fn devices(desired: &Desired, observed: &Observed, services: &[Service]) -> BTreeMap<u32, Device> {
     let attached =
         desired.config.interfaces.iter().filter_map(|interface| Some(observed.link(&interface.name)?.0));
+    let attached: BTreeSet<u32> = attached.chain(observed.renamed.keys().copied()).collect();
+    // The program of a bond runs on its members, and frames come in by those.
+    let members = observed.links.iter().filter(|(_, link)| {
+        let is_bond = |index: &u32| observed.links.get(index).is_some_and(|link| link.kind == LinkKind::Bond);
+        link.master.is_some_and(|master| attached.contains(&master) && is_bond(&master))
+    });
+    let attached = attached.iter().copied().chain(members.map(|(index, _)| *index));
     let used =
         services.iter().flat_map(|service| &service.servers).filter_map(|server| Some(server.next_hop?.0));
     attached.chain(used).filter_map(|index| Some((index, device(index, observed)?))).collect()
@@ -90,7 +98,9 @@ fn servers(service: &model::Service, desired: &Desired, observed: &Observed) -> 
 }
 
 fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Observed) -> Server {
-    let way = observed.way(server.address.ip);
+    // A dr server that left the segment gets nothing: the router would send its packets back here.
+    let on_link = |way: &&Way| server.method != model::Method::Dr || way.gateway.is_none();
+    let way = observed.way(server.address.ip).filter(on_link);
     let drained = desired.intent.is_drained(pool, &server.name);
     let weight = desired.intent.weight(pool, server);
     let method = method(server.method);
@@ -177,7 +187,8 @@ mod tests {
 
     fn world() -> (Desired, Observed) {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let link = |name: &str, mac, mtu| Link { name: name.into(), mac, mtu, running: true };
+        let link =
+            |name: &str, mac, mtu| Link { name: name.into(), mac, mtu, running: true, ..Link::default() };
         let way = |ifindex, mac: Option<u8>| {
             Ok(Way {
                 ifindex,
@@ -190,7 +201,6 @@ mod tests {
         };
         let observed = Observed {
             links: [(2, link("eth0", Some([2; 6]), 1500)), (3, link("eth1", Some([3; 6]), 9000))].into(),
-            addresses: Vec::new(),
             ways: [
                 (ip("10.0.0.1"), way(2, Some(0xa1))),
                 (ip("10.0.0.2"), way(2, Some(0xa2))),
@@ -199,7 +209,7 @@ mod tests {
                 (ip("10.0.0.5"), way(2, None)),
             ]
             .into(),
-            generic: false,
+            ..Observed::default()
         };
         let mut desired = Desired { config: toml::from_str(CONFIG).unwrap(), ..Desired::default() };
         let drain = Order { drain: Some(Mark::default()), weight: None };

@@ -10,7 +10,6 @@ use crate::api::Failure;
 use crate::config::change::replacement;
 use crate::config::model::Config;
 use crate::datapath::{self, AttachMode, Attached};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -40,31 +39,6 @@ impl Writer {
         let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
         self.names = Names::new(compile(desired, &self.observed), &kernel);
         Ok(())
-    }
-
-    /// Attaches the interfaces of the configuration that exist and have no program: at the start, and when one comes back.
-    pub(super) fn attach_missing(&mut self) {
-        let attached: BTreeMap<String, u32> = match self.datapath.attachments() {
-            Ok(all) => all.into_iter().map(|(name, attached)| (name, attached.ifindex)).collect(),
-            Err(error) => return tracing::error!(%error, "could not read which interfaces are attached"),
-        };
-        let mut unattached = BTreeMap::new();
-        for interface in &self.stored.config.interfaces {
-            let Some((index, _)) = self.observed.link(&interface.name) else { continue };
-            if attached.get(&interface.name) == Some(&index) && self.ticks > 0 {
-                continue;
-            }
-            match self.datapath.attach(&interface.name, interface.mode) {
-                Ok(attached) => {
-                    tracing::debug!(interface = interface.name, mode = %attached.mode, "attached");
-                }
-                Err(error) => {
-                    unattached.insert(interface.name.clone(), failure(&error));
-                }
-            }
-        }
-        self.unattached = unattached;
-        self.follow_modes();
     }
 
     /// Whether an interface has the program in generic mode; what was known before if that cannot be read.
@@ -112,10 +86,10 @@ impl Writer {
         self.note_vips(lost);
         let present = vips::present(&self.stored.config, &self.observed);
         self.conflicts.follow(&present, &self.observed);
-        if again {
-            announced.extend(present);
-        }
-        vips::tell(&announced, &self.observed);
+        let mut told = if again { present } else { vips::Placed::new() };
+        // One that has just moved was observed where it was.
+        told.extend(announced);
+        vips::tell(&told, &self.observed);
         self.tell_what_changed();
     }
 

@@ -247,7 +247,8 @@ mod tests {
             service: 3,
             ..lb_common::server::Server::default()
         };
-        let link = Link { name: "eth0".into(), mac: Some([2; 6]), mtu: 1_500, running: true };
+        let link =
+            Link { name: "eth0".into(), mac: Some([2; 6]), mtu: 1_500, running: true, ..Link::default() };
         let kernel = Kernel {
             service_keys: [(key, 3)].into(),
             services: [(3, 1)].into(),

@@ -14,7 +14,8 @@ pub(super) fn server_addresses(Desired { config, intent }: &Desired) -> BTreeSet
     servers.map(|server| server.address.ip).chain(sources).collect()
 }
 
-/// The host's network, with the way to each of `addresses`; `generic` as in [`Observed`].
+/// The host's network, with the way to each of `addresses`; `generic` as in [`Observed`]. Where
+/// the program is, is for the caller to add.
 ///
 /// The kernel is asked to find the MAC addresses that it does not know, and to keep fresh those that are not in `kept`.
 /// Until it knows more, a next hop of `last` holds.
@@ -47,7 +48,8 @@ pub(super) async fn observe(
         };
         ways.insert(*address, way);
     }
-    Ok(Observed { links, addresses: network.addresses().await?, ways, generic })
+    let addresses = network.addresses().await?;
+    Ok(Observed { links, addresses, ways, generic, ..Observed::default() })
 }
 
 /// Whether the kernel has to be asked to find the neighbour, or to keep it fresh.

@@ -1,5 +1,6 @@
 //! What of a change cannot work on this host. Pure; only what is new is judged, so that an old fault does not block a repair.
 
+use super::exits;
 use super::state::{Observed, Way};
 use crate::api::Failure;
 use crate::config::model::{Config, Method, Pool, Prefix, Server};
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 /// The first thing that cannot work, with a hint.
 pub(super) fn check(old: &Config, new: &Config, observed: &Observed) -> Result<(), Failure> {
     for interface in new.interfaces.iter().filter(|interface| !old.interfaces.contains(interface)) {
-        check_interface(&interface.name, observed)?;
+        exits::check_attach(&interface.name, observed)?;
     }
     for prefix in new.tunnel_sources.iter().filter(|prefix| !old.tunnel_sources.contains(prefix)) {
         check_tunnel_source(*prefix, observed)?;
@@ -33,17 +34,6 @@ fn was_there(old: &Config, pool: &Pool, server: &Server) -> bool {
         .filter(|other| other.name == pool.name)
         .flat_map(|other| &other.servers)
         .any(|other| same(&other))
-}
-
-fn check_interface(name: &str, observed: &Observed) -> Result<(), Failure> {
-    let Some((_, link)) = observed.link(name) else {
-        return Err(Failure::failed(format!("cannot attach to {name}: there is no such interface"))
-            .with_hint("`ip -brief link` lists the interfaces"));
-    };
-    if link.mac.is_none() {
-        return Err(Failure::failed(format!("cannot attach to {name}: it is not an Ethernet interface")));
-    }
-    Ok(())
 }
 
 /// The problem of a prefix of tunnel sources, if it has one: ICMP errors to a source must end at the director.
@@ -77,8 +67,12 @@ pub(super) fn check_server(
     let Some(link) = observed.links.get(&way.ifindex).filter(|link| link.mac.is_some()) else {
         return Err(refuse(format!("it is reached by {device}, which is not an Ethernet interface")));
     };
+    if let Some((reason, hint)) = exits::problem(config, way.ifindex, observed) {
+        return Err(refuse(reason).with_hint(hint));
+    }
     match server.method {
         Method::Dr => check_dr(way).map_err(refuse).map_err(|failure| failure.with_hint(DR_HINT)),
+        Method::Nat if observed.renamed.contains_key(&way.ifindex) => Ok(()),
         Method::Nat => check_nat(config, &link.name).map_err(|(reason, hint)| refuse(reason).with_hint(hint)),
         Method::Ipip if way.source.is_none() && config.tunnel_source(address).is_none() => {
             Err(refuse(format!("{device} has no address of its family as source of the tunnel")))
@@ -122,7 +116,8 @@ mod tests {
     use crate::neighbour::Link;
 
     fn host() -> Observed {
-        let link = |name: &str, mac| Link { name: name.into(), mac, mtu: 1500, running: true };
+        let link =
+            |name: &str, mac| Link { name: name.into(), mac, mtu: 1500, running: true, ..Link::default() };
         let way = |ifindex, gateway: Option<&str>, source: Option<&str>| {
             let ip = |text: &str| text.parse().unwrap();
             Ok(Way {
@@ -138,7 +133,6 @@ mod tests {
         Observed {
             links: [(2, link("eth0", Some([2; 6]))), (3, link("eth1", Some([3; 6]))), (4, link("wg0", None))]
                 .into(),
-            addresses: Vec::new(),
             ways: [
                 (at("10.0.0.12"), way(2, None, Some("10.0.0.1"))),
                 (at("10.1.0.13"), way(2, Some("10.0.0.254"), Some("10.0.0.1"))),
@@ -149,7 +143,7 @@ mod tests {
                 (at("10.9.0.1"), Err(RouteError::NoRoute(at("10.9.0.1")))),
             ]
             .into(),
-            generic: false,
+            ..Observed::default()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::intent::Intent;
 use crate::config::model::Config;
+use crate::datapath::AttachMode;
 use crate::neighbour::{Link, LocalAddress, Mac, RouteError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,6 +27,10 @@ pub struct Observed {
     pub ways: BTreeMap<IpAddr, Result<Way, RouteError>>,
     /// Whether an interface has the program in generic mode, behind GRO: what it sees there may be several packets in one.
     pub generic: bool,
+    /// Interfaces with the program whose name is not the one in the configuration any more, which is the value.
+    pub renamed: BTreeMap<u32, String>,
+    /// How the program is attached, by interface.
+    pub modes: BTreeMap<u32, AttachMode>,
 }
 
 /// The way to a server.

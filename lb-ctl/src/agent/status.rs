@@ -109,9 +109,19 @@ impl Writer {
                 hint: Some(format!("`lb-ctl attach {name}` records it, `lb-ctl detach {name}` takes it off")),
             });
         }
+        for (index, name) in &self.observed.renamed {
+            let now = self.observed.link_name(*index);
+            warnings.push(Warning {
+                message: format!("{name} is called {now} now, and keeps the program under its old name"),
+                hint: Some(format!(
+                    "`lb-ctl attach {now}`, then `lb-ctl detach {name}`, records the new name"
+                )),
+            });
+        }
         let sources = self.stored.config.tunnel_sources.iter();
         let lost = sources.filter_map(|prefix| preflight::check_tunnel_source(*prefix, &self.observed).err());
         warnings.extend(lost.map(|failure| warning(&failure)));
+        warnings.extend(self.unsent_warnings());
         warnings.extend(self.server_warnings());
         warnings.extend(self.file_warning());
         warnings

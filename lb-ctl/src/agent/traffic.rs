@@ -21,11 +21,14 @@ impl Writer {
             .datapath
             .server_traffic(&servers.iter().map(|(reference, ..)| reference.id()).collect::<Vec<_>>())?;
         let counted = self.datapath.reasons()?.into_iter().filter(|(.., count)| count.packets != 0);
+        let (unsent_row, unsent) = self.unsent_counts();
         Ok(Stats {
             time_ms: u64::from(datapath::now_ms()?),
             reasons: counted
                 .map(|(reason, answered, count)| ReasonCount::new(reason, answered, count))
+                .chain(unsent_row)
                 .collect(),
+            unsent,
             services: services
                 .into_iter()
                 .map(|(id, service)| {

@@ -74,21 +74,23 @@ pub(super) fn present(config: &Config, observed: &Observed) -> Placed {
     used.filter_map(|vip| Some((vip, observed.links.get(&on(vip)?.ifindex)?.name.clone()))).collect()
 }
 
-/// Where it is, if that interface still has the program; else the one whose subnet has it; else the first one.
+/// The interface whose subnet has it, above all where it is; else where it is, if that still has the program; else the
+/// first one.
 fn place(vip: IpAddr, config: &Config, placed: &Placed, observed: &Observed) -> Option<String> {
     let attached: Vec<(u32, &String)> = config
         .interfaces
         .iter()
         .filter_map(|interface| Some((observed.link(&interface.name)?.0, &interface.name)))
         .collect();
-    let kept = attached.iter().find(|(_, name)| placed.get(&vip) == Some(*name));
+    let kept = || attached.iter().find(|(_, name)| placed.get(&vip) == Some(*name));
     let on_link = |(index, _): &&(u32, &String)| {
         observed
             .addresses
             .iter()
             .any(|local| local.ifindex == *index && local.address != vip && local.subnet_contains(vip))
     };
-    let (_, name) = kept.or_else(|| attached.iter().find(on_link)).or_else(|| attached.first())?;
+    let on_link_now = kept().filter(on_link).or_else(|| attached.iter().find(on_link));
+    let (_, name) = on_link_now.or_else(kept).or_else(|| attached.first())?;
     Some((*name).clone())
 }
 
@@ -174,7 +176,13 @@ mod tests {
     const VIP: &str = "192.0.2.10";
 
     fn host(vip_on: Option<u32>) -> Observed {
-        let link = |name: &str| Link { name: name.into(), mac: Some([2; 6]), mtu: 1500, running: true };
+        let link = |name: &str| Link {
+            name: name.into(),
+            mac: Some([2; 6]),
+            mtu: 1500,
+            running: true,
+            ..Link::default()
+        };
         let local =
             |ifindex, text: &str, prefix| LocalAddress { ifindex, address: text.parse().unwrap(), prefix };
         let mut addresses = vec![local(2, "10.0.0.1", 24), local(3, "192.0.2.1", 24)];
@@ -219,6 +227,7 @@ mod tests {
             ("there before us", &both, None, Some(2), None, None),
             ("put by us", &both, Some("eth1"), Some(3), None, None),
             ("put by us, lost since", &both, Some("eth1"), None, Some("eth1"), None),
+            ("elsewhere while its own was gone", &both, Some("eth0"), Some(2), Some("eth1"), Some("eth0")),
             ("no subnet has it", &config(&["eth0"], true, "arp"), None, None, Some("eth0"), None),
             ("nothing attached", &config(&[], true, "arp"), None, None, None, None),
             (

@@ -71,6 +71,7 @@ pub(super) struct Writer {
     /// Servers that leave and had no connection at the last sweep.
     pub(super) empty: BTreeSet<ServerRef>,
     pub(super) sampling: Sampling,
+    pub(super) unsent: super::unsent::Watch,
     /// Why an interface of the configuration has no program.
     pub(super) unattached: BTreeMap<String, Failure>,
     /// Why a VIP is not on its interface.
@@ -111,6 +112,7 @@ impl Writer {
             quarantine: Quarantine { servers, ..Quarantine::default() },
             names: Names::default(),
             sweeper: Sweeper::default(),
+            unsent: super::unsent::Watch::default(),
             empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
             unplaced: None,
@@ -125,6 +127,7 @@ impl Writer {
         writer.known.adopt(&writer.stored.placed);
         let addresses = server_addresses(&writer.desired());
         writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
+        writer.count_unsent();
         writer.converge();
         writer.attach_missing();
         writer.place_vips(true).await;
@@ -199,6 +202,7 @@ impl Writer {
         self.ticks = self.ticks.wrapping_add(1);
         supervisor::tell_alive();
         self.sweep();
+        self.watch_unsent();
         if self.sampling.stop_if_unused() {
             self.converge();
         }
@@ -221,7 +225,7 @@ impl Writer {
         let generic = self.has_generic();
         let last = &mut self.last_hops;
         let observed = match observe(&self.network, &addresses, &self.kept, generic, last).await {
-            Ok(observed) => observed,
+            Ok(observed) => self.with_programs(observed),
             Err(error) => {
                 tracing::warn!(%error, "could not look at the network");
                 return false;
@@ -271,7 +275,7 @@ impl Writer {
             self.changes.mark_unchanged();
             let generic = self.has_generic();
             let observed = observe(&self.network, addresses, &self.kept, generic, &mut self.last_hops).await;
-            let observed = observed.map_err(failed)?;
+            let observed = self.with_programs(observed.map_err(failed)?);
             let left = deadline.saturating_duration_since(Instant::now());
             let news = |address: &&IpAddr| !self.observed.ways.contains_key(address);
             let missing = |address: &IpAddr| observed.way(*address).is_some_and(|way| way.mac.is_none());

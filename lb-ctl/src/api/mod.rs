@@ -27,7 +27,7 @@ pub use status::{
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,
-    ServiceTraffic, Stats, verdict_word,
+    ServiceTraffic, Stats, UnsentCount, verdict_word,
 };
 
 use crate::config::diff::Difference;

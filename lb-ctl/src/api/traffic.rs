@@ -17,6 +17,22 @@ pub struct Stats {
     pub services: Vec<ServiceTraffic>,
     /// Per server of each service.
     pub servers: Vec<ServerTraffic>,
+    /// Frames that were forwarded and that the interface to leave by did not send: `redirect-failed`, in detail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsent: Vec<UnsentCount>,
+}
+
+/// Frames that an interface did not send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsentCount {
+    /// Name of the interface.
+    pub interface: String,
+    /// The kernel's error number; 0 if the driver took fewer than it was given.
+    pub error: u32,
+    /// The error in words.
+    pub reason: String,
+    /// Frames.
+    pub packets: u64,
 }
 
 /// Packets that met one verdict for one reason.

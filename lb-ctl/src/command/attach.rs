@@ -103,8 +103,9 @@ struct Fresh(Vec<PathBuf>);
 
 impl Fresh {
     fn before(bpffs: &Path) -> Self {
-        let places = [bpffs.join("maps"), bpffs.join("links"), bpffs.to_owned()];
-        Self(places.into_iter().filter(|place| !place.exists()).collect())
+        let places = ["maps", "links", "redirects"].map(|name| bpffs.join(name));
+        let places = places.into_iter().chain([bpffs.to_owned()]);
+        Self(places.filter(|place| !place.exists()).collect())
     }
 
     fn remove(self) -> Result<()> {

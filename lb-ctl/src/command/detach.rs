@@ -4,6 +4,7 @@ use super::client;
 use super::consent::Consent;
 use crate::api::{Change, Failure};
 use crate::cli::Global;
+use crate::datapath::link_pin;
 use anyhow::Result;
 use clap::Args;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub struct Arguments {
 pub async fn run(global: &Global, Arguments { name, consent }: Arguments) -> Result<()> {
     let client = client(global);
     if !client.is_agent_there().await? {
-        let pin = global.bpffs.join("links").join(&name);
+        let pin = link_pin(&global.bpffs, &name);
         return Err(no_agent(&name, client.socket(), pin.exists().then_some(&*pin)).into());
     }
     consent.change(global, Change::Detach { name }).await

@@ -2,7 +2,7 @@
 
 use super::client;
 use crate::api::client::Client;
-use crate::api::{ReasonCount, SampleRequest, ServerTraffic, ServiceTraffic, Stats};
+use crate::api::{ReasonCount, SampleRequest, ServerTraffic, ServiceTraffic, Stats, UnsentCount};
 use crate::cli::Global;
 use crate::render;
 use anyhow::Result;
@@ -110,11 +110,16 @@ fn rates(before: &Stats, after: &Stats) -> Stats {
             ..new.clone()
         }
     };
+    let unsent = |new: &UnsentCount| {
+        let old = before.unsent.iter().find(|old| (&old.interface, old.error) == (&new.interface, new.error));
+        UnsentCount { packets: rate(new.packets, old.map(|old| old.packets)), ..new.clone() }
+    };
     Stats {
         time_ms: after.time_ms,
         reasons: after.reasons.iter().map(reason).collect(),
         services: after.services.iter().map(service).collect(),
         servers: after.servers.iter().map(server).collect(),
+        unsent: after.unsent.iter().map(unsent).collect(),
     }
 }
 

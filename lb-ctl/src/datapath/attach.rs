@@ -1,6 +1,7 @@
 //! The program on interfaces, through pinned links: what is pinned is what is attached, and nothing is remembered here.
 
 use super::error::{DatapathError, Result, kernel};
+use super::links::follow_rename;
 use super::pins::{self, Pins};
 use super::sys::{self, RawLink};
 use super::xdp_mode;
@@ -62,11 +63,12 @@ pub(super) fn attach(pins: &Pins, program: BorrowedFd<'_>, name: &str, mode: Mod
     let Some(ifindex) = index_of(name)? else {
         return Err(DatapathError::UnknownInterface { interface: name.to_owned() });
     };
-    let path = pins.links().join(name);
+    follow_rename(pins, name, ifindex)?;
+    let path = pins.link(name);
     let port = Port { name, ifindex, program };
     let Some(link) = open_link(&path)? else { return port.attach(mode, &path) };
     if interface_of(&link, &path)? != ifindex {
-        // The interface was deleted and made again, or renamed.
+        // The interface was deleted and made again, or another one has its name now.
         remove(&path, &link)?;
         return port.attach(mode, &path);
     }
@@ -84,7 +86,7 @@ pub(super) fn attach(pins: &Pins, program: BorrowedFd<'_>, name: &str, mode: Mod
 
 /// Takes the program off the interface `name`.
 pub(super) fn detach(pins: &Pins, name: &str) -> Result<()> {
-    let path = pins.links().join(name);
+    let path = pins.link(name);
     match open_link(&path)? {
         Some(link) => remove(&path, &link),
         None => Err(DatapathError::NotAttached { interface: name.to_owned() }),
@@ -95,7 +97,7 @@ pub(super) fn detach(pins: &Pins, name: &str) -> Result<()> {
 pub(super) fn attachments(pins: &Pins) -> Result<Vec<(String, Attached)>> {
     let mut attached = Vec::new();
     for name in pins.link_names()? {
-        let path = pins.links().join(&name);
+        let path = pins.link(&name);
         let Some(link) = open_link(&path)? else { continue };
         let ifindex = interface_of(&link, &path)?;
         if ifindex != 0 && index_of(&name)? == Some(ifindex) {
@@ -106,26 +108,11 @@ pub(super) fn attachments(pins: &Pins) -> Result<Vec<(String, Attached)>> {
     Ok(attached)
 }
 
-/// The interfaces whose pinned link holds another program than `program`.
-pub(super) fn replaced(pins: &Pins, program: BorrowedFd<'_>) -> Result<Vec<String>> {
-    let own = sys::program_id(program).map_err(kernel("look at the program"))?;
-    let mut replaced = Vec::new();
-    for name in pins.link_names()? {
-        let path = pins.links().join(&name);
-        let Some(link) = open_link(&path)? else { continue };
-        let info = link.info().map_err(kernel(format!("look at the link at {}", path.display())))?;
-        if info.program != own {
-            replaced.push(name);
-        }
-    }
-    Ok(replaced)
-}
-
 /// Unpins the links whose interface is gone; gives the names that they had.
 pub(super) fn remove_defunct(pins: &Pins) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     for name in pins.link_names()? {
-        let path = pins.links().join(&name);
+        let path = pins.link(&name);
         let Some(link) = open_link(&path)? else { continue };
         if interface_of(&link, &path)? == 0 {
             fs::remove_file(&path).map_err(kernel(format!("remove {}", path.display())))?;
@@ -200,13 +187,13 @@ impl Port<'_> {
     }
 }
 
-fn open_link(path: &Path) -> Result<Option<RawLink>> {
+pub(super) fn open_link(path: &Path) -> Result<Option<RawLink>> {
     let Some(fd) = pins::open(path)? else { return Ok(None) };
     RawLink::new(fd).map(Some).map_err(kernel(format!("adopt the link at {}", path.display())))
 }
 
 /// The index of the interface that a link holds; 0 if it is gone.
-fn interface_of(link: &RawLink, path: &Path) -> Result<u32> {
+pub(super) fn interface_of(link: &RawLink, path: &Path) -> Result<u32> {
     Ok(link.info().map_err(kernel(format!("look at the link at {}", path.display())))?.ifindex)
 }
 
@@ -215,7 +202,7 @@ fn index_of(name: &str) -> Result<Option<u32>> {
 }
 
 /// Detaches and unpins. Detaching comes first: the pin is the only way back to a link that is still attached.
-fn remove(path: &Path, link: &RawLink) -> Result<()> {
+pub(super) fn remove(path: &Path, link: &RawLink) -> Result<()> {
     link.detach().map_err(kernel(format!("detach the link at {}", path.display())))?;
     fs::remove_file(path).map_err(kernel(format!("remove {}", path.display())))
 }

@@ -56,7 +56,7 @@ pub enum DatapathError {
     /// The embedded object is not what this program expects.
     #[error("cannot load the {program} program: {problem}")]
     Object {
-        /// `director` or `decap`.
+        /// `director`, `decap` or `redirects`.
         program: &'static str,
         /// What is wrong with it.
         problem: String,
@@ -67,7 +67,7 @@ pub enum DatapathError {
         full_log(log.as_ref())
     )]
     Verifier {
-        /// `director` or `decap`.
+        /// `director`, `decap` or `redirects`.
         program: &'static str,
         /// The end of its log.
         last_lines: String,

@@ -26,6 +26,11 @@ impl<K: Plain, V: Plain> Table<K, V> {
         Self { name, map, types: PhantomData }
     }
 
+    /// The kernel's number for it.
+    pub(super) fn id(&self) -> u32 {
+        self.map.info().id
+    }
+
     /// Number of elements it has room for.
     pub(super) fn entries(&self) -> u32 {
         self.map.info().max_entries

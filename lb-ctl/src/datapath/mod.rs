@@ -6,6 +6,7 @@
 
 mod apply;
 mod attach;
+mod btf;
 mod clock;
 mod connections;
 mod counters;
@@ -13,6 +14,7 @@ mod debug_log;
 pub mod decap;
 mod error;
 mod events;
+mod links;
 mod lock;
 mod map;
 mod mapped;
@@ -21,6 +23,7 @@ mod object;
 mod pinned;
 mod pins;
 mod reader;
+mod redirects;
 mod snapshot;
 mod sweep;
 mod sys;
@@ -34,8 +37,11 @@ pub use clock::{grace, now_ms};
 pub use debug_log::DebugLog;
 pub use error::{DatapathError, Result};
 pub use events::Events;
+pub use links::PinnedLink;
 pub use pinned::{Pinned, read_pins};
+pub use pins::link_pin;
 pub use reader::Reader;
+pub use redirects::Unsent;
 pub use sweep::{Load, SweepReport, together};
 
 use crate::config::model::Mode;
@@ -45,6 +51,7 @@ use lock::Lock;
 use maps::Maps;
 use object::{DIRECTOR, LoadOptions, Loaded};
 use pins::Pins;
+use redirects::Redirects;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +73,7 @@ pub struct Datapath {
     maps: Arc<Maps>,
     pins: Option<Pins>,
     log: Option<DebugLog>,
+    redirects: Option<Redirects>,
     _lock: Option<Lock>,
 }
 
@@ -99,7 +107,7 @@ impl Datapath {
                 || DatapathError::Object { program: "director", problem: format!("it has no map {name}") };
             maps.remove(name).ok_or_else(missing)
         })?;
-        Ok(Self { program, maps: Arc::new(maps), pins, log, _lock: None })
+        Ok(Self { program, maps: Arc::new(maps), pins, log, redirects: None, _lock: None })
     }
 
     /// Attaches the program to an interface; where it is attached already, this program takes the other one's place
@@ -137,7 +145,26 @@ impl Datapath {
     ///
     /// [`DatapathError::Kernel`] if a pinned link cannot be looked at.
     pub fn replaced(&self) -> Result<Vec<String>> {
-        attach::replaced(self.pins()?, self.program.as_fd())
+        let links = self.links()?.into_iter();
+        Ok(links.filter(|link| !link.current).map(|link| link.name).collect())
+    }
+
+    /// Every pinned link, also those whose interface is gone or has another name.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if a pinned link cannot be looked at.
+    pub fn links(&self) -> Result<Vec<PinnedLink>> {
+        links::links(self.pins()?, self.program.as_fd())
+    }
+
+    /// Puts this program in the place of the one that the link `name` holds, whatever its interface is called now.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::NotAttached`] if no link is pinned for it.
+    pub fn update_link(&mut self, name: &str) -> Result<()> {
+        links::update(self.pins()?, self.program.as_fd(), name)
     }
 
     fn pins(&self) -> Result<&Pins> {
@@ -155,6 +182,25 @@ impl Datapath {
     /// is full.
     pub fn apply(&mut self, writes: &[Write]) -> Result<()> {
         writes.iter().try_for_each(|write| self.maps.write(write))
+    }
+
+    /// Begins to count what interfaces do not send of what is redirected to them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel lacks something that this takes: its own description (BTF), raw tracepoints.
+    pub fn count_unsent(&mut self) -> Result<()> {
+        self.redirects = Some(Redirects::open(&self.pins()?.redirects(), &self.maps)?);
+        Ok(())
+    }
+
+    /// What was not sent since it is counted; nothing while it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if a map cannot be read.
+    pub fn unsent(&self) -> Result<Vec<Unsent>> {
+        self.redirects.as_ref().map_or_else(|| Ok(Vec::new()), Redirects::unsent)
     }
 
     /// The reader of the program's log, once, if it was asked for.

@@ -39,6 +39,13 @@ pub(super) const DECAP: Embedded = Embedded {
     bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap.o")),
 };
 
+/// The programs that count failed redirects.
+pub(super) const REDIRECTS: Embedded = Embedded {
+    program: "redirects",
+    maps: &lb_common::maps::REDIRECT_MAPS,
+    bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirects.o")),
+};
+
 /// How an object is loaded.
 #[derive(Debug, Default)]
 pub(super) struct LoadOptions<'a> {
@@ -78,8 +85,13 @@ impl Embedded {
         Ok(Loaded { program, maps, log })
     }
 
+    /// The object itself.
+    pub(super) const fn bytes(&self) -> &'static [u8] {
+        self.bytes
+    }
+
     /// Refuses pinned maps whose shape is not that of the program's: aya would adopt them as they are.
-    fn check_pins(&self, directory: &Path) -> Result<()> {
+    pub(super) fn check_pins(&self, directory: &Path) -> Result<()> {
         let object = Object::parse(self.bytes).map_err(|error| self.broken(error.to_string()))?;
         for name in self.maps {
             let map = object.maps.get(*name).ok_or_else(|| self.broken(format!("it has no map {name}")))?;
@@ -126,7 +138,8 @@ impl Embedded {
         data.fd().as_fd().try_clone_to_owned().map_err(kernel(format!("keep map {name}")))
     }
 
-    fn broken(&self, problem: String) -> DatapathError {
+    /// The object is not what it should be.
+    pub(super) fn broken(&self, problem: String) -> DatapathError {
         DatapathError::Object { program: self.program, problem }
     }
 
@@ -137,7 +150,8 @@ impl Embedded {
         self.failed(&error.into())
     }
 
-    fn failed(&self, error: &EbpfError) -> DatapathError {
+    /// What the loader's error means.
+    pub(super) fn failed(&self, error: &EbpfError) -> DatapathError {
         let doing = format!("load the {} program", self.program);
         match os_error(error) {
             Some(source) => kernel(doing)(source),

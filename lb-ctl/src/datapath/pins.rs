@@ -51,9 +51,19 @@ impl Pins {
         self.0.join("maps")
     }
 
-    /// Where the links are, each under the name of its interface.
-    pub(super) fn links(&self) -> PathBuf {
+    /// Where the links are.
+    fn links(&self) -> PathBuf {
         self.0.join("links")
+    }
+
+    /// Where the link of an interface is.
+    pub(super) fn link(&self, interface: &str) -> PathBuf {
+        self.links().join(file_name(interface))
+    }
+
+    /// Where the programs that count failed redirects are, with their map.
+    pub(super) fn redirects(&self) -> PathBuf {
+        self.0.join("redirects")
     }
 
     /// The names of the pinned links, sorted.
@@ -66,14 +76,30 @@ impl Pins {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(kernel(format!("list {}", directory.display())))?;
-            names.extend(entry.file_name().into_string().ok());
+            names.extend(entry.file_name().into_string().ok().map(|file| interface_name(&file)));
         }
         names.sort_unstable();
         Ok(names)
     }
 }
 
-fn make_directory(path: &Path) -> Result<()> {
+/// The name of the file for a link. A BPF file system refuses a dot, which every VLAN device has; a colon, which it takes,
+/// is in no interface's name.
+fn file_name(interface: &str) -> String {
+    interface.replace('.', ":")
+}
+
+fn interface_name(file: &str) -> String {
+    file.replace(':', ".")
+}
+
+/// Where the link of `interface` is pinned below `bpffs`.
+pub fn link_pin(bpffs: &Path, interface: &str) -> PathBuf {
+    Pins::at(bpffs).link(interface)
+}
+
+/// Makes a directory for root alone.
+pub(super) fn make_directory(path: &Path) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
     made.map_err(kernel(format!("make {}", path.display())))
 }
@@ -136,4 +162,17 @@ pub(super) fn check_shape(path: &Path, definition: &MapDefinition) -> Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_has_no_dot_and_leads_back_to_its_interface() {
+        for (interface, file) in [("eth0", "eth0"), ("eth0.100", "eth0:100"), ("a.b.c", "a:b:c")] {
+            assert_eq!(link_pin(Path::new("/bpf"), interface), Path::new("/bpf/links").join(file));
+            assert_eq!(interface_name(file), interface);
+        }
+    }
 }

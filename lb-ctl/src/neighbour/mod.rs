@@ -6,6 +6,7 @@ mod address;
 pub mod announce;
 mod claim;
 mod entry;
+mod features;
 mod frame;
 mod link;
 mod listen;
@@ -15,7 +16,7 @@ mod watch;
 pub use address::LocalAddress;
 pub use claim::Claim;
 pub use entry::{Neighbour, Neighbours};
-pub use link::Link;
+pub use link::{Link, LinkKind};
 pub use listen::Listener;
 pub use route::{Route, RouteError};
 pub use watch::Changes;
@@ -67,6 +68,7 @@ fn io_error(error: rtnetlink::Error) -> std::io::Error {
 #[derive(Clone, Debug)]
 pub struct Network {
     handle: Handle,
+    features: Option<features::Features>,
 }
 
 impl Network {
@@ -78,6 +80,8 @@ impl Network {
     pub fn open() -> Result<(Self, Changes), NetworkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(NetworkError::Open)?;
         tokio::spawn(connection);
-        Ok((Self { handle }, watch::start()?))
+        // A kernel without generic netlink says less; nothing else depends on it.
+        let features = features::Features::open().ok();
+        Ok((Self { handle, features }, watch::start()?))
     }
 }

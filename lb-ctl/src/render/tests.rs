@@ -167,6 +167,7 @@ fn stats_have_the_columns_of_ipvsadm() {
     };
     let (service, server) = ("web".to_owned(), "pc1".to_owned());
     let stats = Stats {
+        unsent: Vec::new(),
         time_ms: 1_000,
         reasons: vec![
             reason(Reason::NotIp, false, 12),

@@ -5,6 +5,7 @@ mod attach;
 mod connections;
 mod decap;
 mod pins;
+mod redirects;
 mod tables;
 
 use lb_common::address::Address;

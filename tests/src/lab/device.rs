@@ -39,6 +39,12 @@ pub(super) fn prepare(host: &Host, device: &str) -> Result<()> {
         .with_context(|| format!("cannot set the offloads of {device} on {}", host.name()))
 }
 
+/// Lets a veth take what its peer redirects to it, or not; without a program it takes that only with receive offload.
+pub(super) fn take_redirects(host: &Host, device: &str, takes: bool) -> Result<()> {
+    host.within(|| set(device, Offload::GenericReceive, u32::from(takes)))?
+        .with_context(|| format!("cannot set the offloads of {device} on {}", host.name()))
+}
+
 /// Waits until `device` has its carrier and its queues.
 pub(super) fn wait_running(host: &Host, device: &str) -> Result<()> {
     let what = format!("{device} of {} to run", host.name());

@@ -36,6 +36,16 @@ impl<'lab> Segment<'lab> {
         Ok(Self { lab, switch: switch.clone(), bridge: bridge.to_owned() })
     }
 
+    /// The switch `bridge` on `switch`, which is there already.
+    pub(super) fn of(lab: &'lab Lab, switch: &Host, bridge: &str) -> Self {
+        Self { lab, switch: switch.clone(), bridge: bridge.to_owned() }
+    }
+
+    /// The machine and the bridge that it is.
+    pub(super) fn place(&self) -> (Host, String) {
+        (self.switch.clone(), self.bridge.clone())
+    }
+
     /// Gives `host` the device `device` in this segment, with `addresses` such as `10.0.0.1/24`.
     ///
     /// # Errors

@@ -5,8 +5,11 @@ use super::tree::{Source, Tree, Violation};
 const DOCUMENT: &str = "ARCHITECTURE.md";
 const NAMES: &str = "lb-common/src/maps.rs";
 /// The list in [`NAMES`], and the file that declares these maps.
-const PROGRAMS: [(&str, &str); 2] =
-    [("DIRECTOR_MAPS", "lb-ebpf/src/maps.rs"), ("DECAP_MAPS", "lb-ebpf/src/bin/decap.rs")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("DIRECTOR_MAPS", "lb-ebpf/src/maps.rs"),
+    ("DECAP_MAPS", "lb-ebpf/src/bin/decap.rs"),
+    ("REDIRECT_MAPS", "lb-ebpf/src/bin/redirects.rs"),
+];
 
 /// Maps with their lines, in the order of the file.
 type Maps<'a> = Vec<(usize, &'a str)>;
@@ -102,15 +105,18 @@ mod tests {
     use super::*;
 
     const LISTS: &str = "pub const DIRECTOR_MAPS: [&str; 2] = [\n    \"SLOTS\",\n    \"VIEWS\",\n];\n\n\
-                         pub const DECAP_MAPS: [&str; 1] = [\"DECAP_VIPS\"];\n";
+                         pub const DECAP_MAPS: [&str; 1] = [\"DECAP_VIPS\"];\n\
+                         pub const REDIRECT_MAPS: [&str; 1] = [\"REDIRECT_FAILURES\"];\n";
     const DIRECTOR: &str = "#[map]\nstatic SLOTS: Array<u64> = x;\n#[map]\nstatic VIEWS: Array<View> = x;\nstatic OTHER: u8 = 0;\n";
     const DECAP: &str = "#[map]\nstatic DECAP_VIPS: HashMap<Address, u32> = x;\n";
+    const REDIRECTS: &str = "#[map]\nstatic REDIRECT_FAILURES: HashMap<Failure, u64> = x;\n";
     const TABLE: &str = "| crate | for |\n|---|---|\n| A | b |\n\n| map | kind |\n|---|---|\n| `SLOTS` | a |\n\
-                         | `VIEWS` | A |\n| `DECAP_VIPS` | h |\n";
+                         | `VIEWS` | A |\n| `DECAP_VIPS` | h |\n| `REDIRECT_FAILURES` | h |\n";
 
     fn checked(director: &str, decap: &str, table: &str) -> Vec<String> {
-        let [(_, director_path), (_, decap_path)] = PROGRAMS;
-        let tree = [(NAMES, LISTS), (director_path, director), (decap_path, decap), (DOCUMENT, table)];
+        let [(_, director_path), (_, decap_path), (_, redirects_path)] = PROGRAMS;
+        let programs = [(director_path, director), (decap_path, decap), (redirects_path, REDIRECTS)];
+        let tree = [&[(NAMES, LISTS), (DOCUMENT, table)], programs.as_slice()].concat();
         said(every_list_of_maps_is_the_same, &tree)
     }
 
@@ -132,12 +138,12 @@ mod tests {
             ["lb-ebpf/src/maps.rs:7: the map LOAD is not in the list of lb-common/src/maps.rs; add it there"]
         );
         let document = checked(DIRECTOR, DECAP, "no table\n");
-        assert_eq!(document.len(), 3, "{document:?}");
+        assert_eq!(document.len(), 4, "{document:?}");
     }
 
     #[test]
     fn another_order_is_found() {
-        let table = "| Map | kind |\n|---|---|\n| VIEWS, SLOTS | a |\n| DECAP_VIPS | a |\n";
+        let table = "| Map | kind |\n|---|---|\n| VIEWS, SLOTS | a |\n| DECAP_VIPS | a |\n| REDIRECT_FAILURES | h |\n";
         let violations = checked(DIRECTOR, DECAP, table);
         assert_eq!(
             violations,

@@ -1,4 +1,4 @@
-//! Running a loaded program on one packet.
+//! A loaded program: what it is, and running it on one packet.
 
 use super::{bpf, info, number};
 use aya_obj::generated::bpf_cmd;

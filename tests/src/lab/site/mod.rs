@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 pub use address::{Clients, FAMILIES, Family};
 use address::{address, both};
 
-use super::{Host, Lab, Segment};
+use super::{Host, Lab, Segment, device};
 
 /// The device that faces the clients on a director, and the only one of every other machine but a router.
 pub const DEVICE: &str = "eth0";
@@ -58,6 +58,16 @@ pub struct Site {
     pub lab: Lab,
     vip_network: u8,
     director_network: u8,
+    sockets: Vec<Socket>,
+}
+
+/// Where a device of the director is plugged in.
+#[derive(Debug)]
+struct Socket {
+    device: &'static str,
+    network: u8,
+    switch: Host,
+    bridge: String,
 }
 
 impl Site {
@@ -70,10 +80,10 @@ impl Site {
         let (client, director) = (lab.host("client")?, lab.host("director")?);
         let segment = lab.segment("switch")?;
         segment.plug(&client, DEVICE, &both(SERVER_NET, CLIENT))?;
-        segment.plug(&director, DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        let sockets = vec![Socket::plug(&segment, &director, DEVICE, SERVER_NET)?];
         let servers = place(&lab, &segment, SERVER_NET, FIRST_SERVER..FIRST_SERVER + servers)?;
         let (vip_network, director_network) = (SERVER_NET, SERVER_NET);
-        Ok(Self { client, director, servers, router: None, vip_network, director_network, lab })
+        Ok(Self { client, director, servers, router: None, vip_network, director_network, sockets, lab })
     }
 
     /// A one-armed director beside `near` servers, the client and `far` servers each in a network of its own behind the
@@ -94,7 +104,7 @@ impl Site {
         clients.plug(&client, DEVICE, &both(CLIENT_NET, CLIENT))?;
         gateway(&client, CLIENT_NET, ROUTER)?;
         let beside = network(SERVER_NET, "servers")?;
-        beside.plug(&director, DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        let sockets = vec![Socket::plug(&beside, &director, DEVICE, SERVER_NET)?];
         gateway(&director, SERVER_NET, ROUTER)?;
         let behind = network(REMOTE_NET, REMOTE_BRIDGE)?;
         let first_far = FIRST_SERVER + near;
@@ -104,7 +114,8 @@ impl Site {
             gateway(&server.host, server.network, ROUTER)?;
         }
         let (vip_network, director_network) = (SERVER_NET, SERVER_NET);
-        Ok(Self { client, director, servers, router: Some(router), vip_network, director_network, lab })
+        let router = Some(router);
+        Ok(Self { client, director, servers, router, lab, vip_network, director_network, sockets })
     }
 
     /// A director with one arm at the client and the VIP, the other at the servers, whose gateway it is.
@@ -128,9 +139,11 @@ impl Site {
         let (client, director) = (lab.host("client")?, lab.host("director")?);
         let outside = lab.segment("outside")?;
         outside.plug(&client, DEVICE, &both(CLIENT_NET, CLIENT))?;
-        outside.plug(&director, DEVICE, &both(CLIENT_NET, DIRECTOR))?;
         let inside = lab.segment("inside")?;
-        inside.plug(&director, INNER_DEVICE, &both(SERVER_NET, DIRECTOR))?;
+        let sockets = vec![
+            Socket::plug(&outside, &director, DEVICE, CLIENT_NET)?,
+            Socket::plug(&inside, &director, INNER_DEVICE, SERVER_NET)?,
+        ];
         let servers = place(&lab, &inside, SERVER_NET, FIRST_SERVER..FIRST_SERVER + servers)?;
         for server in &servers {
             if direct {
@@ -140,7 +153,49 @@ impl Site {
             }
         }
         let (vip_network, director_network) = (CLIENT_NET, SERVER_NET);
-        Ok(Self { client, director, servers, router: None, vip_network, director_network, lab })
+        Ok(Self { client, director, servers, router: None, vip_network, director_network, sockets, lab })
+    }
+
+    /// Makes the director's `device` again after it was deleted: in the same segment, with the same addresses and routes,
+    /// and with another MAC address.
+    ///
+    /// # Errors
+    /// It is still there, or the director never had it.
+    pub fn plug_director(&self, device: &str) -> Result<()> {
+        let socket = self.sockets.iter().find(|socket| socket.device == device);
+        let socket = socket.with_context(|| format!("the director has no socket for {device}"))?;
+        let segment = Segment::of(&self.lab, &socket.switch, &socket.bridge);
+        segment.plug(&self.director, device, &both(socket.network, DIRECTOR))?;
+        if self.router.is_some() { gateway(&self.director, SERVER_NET, ROUTER) } else { Ok(()) }
+    }
+
+    /// The other end of the director's `device`: the switch, and the name of its port.
+    ///
+    /// # Errors
+    /// The director has no such device.
+    pub fn other_end(&self, device: &str) -> Result<(Host, String)> {
+        let socket = self.sockets.iter().find(|socket| socket.device == device);
+        let switch = &socket.with_context(|| format!("the director has no socket for {device}"))?.switch;
+        // "2: eth1@if5: <...": the other end is number 5 in its namespace.
+        let own = self.director.ip(&format!("-o link show dev {device}"))?;
+        let number = own.split("@if").nth(1).and_then(|rest| rest.split(':').next());
+        let number = number.with_context(|| format!("{device} has no other end: {own}"))?;
+        let all = switch.ip("-o link show")?;
+        let line = all.lines().find_map(|line| line.strip_prefix(&format!("{number}: ")));
+        let port =
+            line.and_then(|line| line.split('@').next()).with_context(|| format!("no {number} in {all}"))?;
+        Ok((switch.clone(), port.to_owned()))
+    }
+
+    /// Takes from the other end of the director's `device` what lets it take redirected frames: its program and its
+    /// receive offload. `takes` gives it the offload again.
+    ///
+    /// # Errors
+    /// The director has no such device.
+    pub fn take_redirects(&self, device: &str, takes: bool) -> Result<()> {
+        let (switch, port) = self.other_end(device)?;
+        switch.ip(&format!("link set dev {port} xdpdrv off"))?;
+        device::take_redirects(&switch, &port, takes)
     }
 
     /// Lets the client speak with 65,536 addresses more; the replies find their way when all share its segment.
@@ -191,6 +246,14 @@ impl Site {
     /// The router's address on the director's segment.
     pub fn router_address(&self, family: Family) -> IpAddr {
         address(SERVER_NET, ROUTER, family)
+    }
+}
+
+impl Socket {
+    fn plug(segment: &Segment<'_>, director: &Host, device: &'static str, network: u8) -> Result<Self> {
+        segment.plug(director, device, &both(network, DIRECTOR))?;
+        let (switch, bridge) = segment.place();
+        Ok(Self { device, network, switch, bridge })
     }
 }
 
