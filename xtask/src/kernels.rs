@@ -1,7 +1,8 @@
 //! `cargo xtask kernels`: the programs on other kernels than this machine's.
 //!
 //! Boots Debian's kernel in QEMU with an initramfs that holds `lb-ctl` and the program tests, and lets the guest say
-//! how each step ended: `lb-ctl` attaches, takes a service and its servers, and detaches; then every program test
+//! how each step ended: `lb-ctl` attaches, takes a service and its servers, and detaches; serves by a bond, a bridge, a
+//! macvlan and a VLAN device, which not every machine's own kernel has; then every program test
 //! runs on that kernel's own verifier and `BPF_PROG_TEST_RUN`. Nothing of the guest reaches this machine's network.
 
 mod apt;
@@ -26,10 +27,11 @@ use crate::command::{self, say};
 const DEFAULT_VERSIONS: [&str; 1] = ["6.1"];
 
 /// Programs that make the guests or are in them, with the package that holds each.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
     ("xz", "xz-utils"),
 ];
 

@@ -11,7 +11,8 @@ use super::apt::Archive;
 use super::command::run;
 
 /// The modules for the devices that the tests make, each after those it needs: Debian's kernels have none built in.
-pub(super) const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
+pub(super) const MODULES: [&str; 10] =
+    ["veth", "llc", "stp", "bridge", "tls", "bonding", "garp", "mrp", "8021q", "macvlan"];
 
 /// A kernel on this machine's disk, ready to boot.
 pub(super) struct Image {

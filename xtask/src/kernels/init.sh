@@ -30,6 +30,9 @@ veth() {
         ip address add 10.0.0.1/24 dev lb0 && ip -6 address add fd00::1/64 dev lb0
 }
 
+# shellcheck source=kinds.sh
+. /kinds.sh
+
 # The agent's log is on the console too when it failed: it may be the verifier's.
 attach() {
     lb-ctl attach lb0
@@ -57,7 +60,10 @@ step server-ipip lb-ctl server add web 10.0.0.12 --method ipip
 step status lb-ctl status
 step connections lb-ctl connections
 step capabilities capabilities
-step detach lb-ctl detach lb0
+step detach lb-ctl detach lb0 --yes
+for kind in kinds bond bridge macvlan vlan; do
+    step $kind $kind
+done
 step program program-tests --test-threads 2
 echo "@@ done"
 poweroff -f

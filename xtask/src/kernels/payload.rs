@@ -10,12 +10,14 @@ use super::command::{self, find, output, say};
 use super::newc::Newc;
 
 const INIT: &str = include_str!("init.sh");
+const KINDS: &str = include_str!("kinds.sh");
 
 /// The programs under test, as they were built on this machine.
 pub(super) struct Payload {
     lb_ctl: PathBuf,
     program_tests: PathBuf,
     ip: PathBuf,
+    ethtool: PathBuf,
     libraries: BTreeSet<PathBuf>,
 }
 
@@ -26,11 +28,12 @@ impl Payload {
         let program_tests =
             cargo(&["test", "--package", "lb-tests", "--test", "program", "--no-run"], "program")?;
         let ip = find("ip").context("ip is not there")?;
+        let ethtool = find("ethtool").context("ethtool is not there")?;
         let mut libraries = BTreeSet::new();
-        for program in [&lb_ctl, &program_tests, &ip] {
+        for program in [&lb_ctl, &program_tests, &ip, &ethtool] {
             libraries.extend(self::libraries(program)?);
         }
-        Ok(Self { lb_ctl, program_tests, ip, libraries })
+        Ok(Self { lb_ctl, program_tests, ip, ethtool, libraries })
     }
 
     /// The guest's whole file system, with the kernel's `modules`.
@@ -46,6 +49,9 @@ impl Payload {
         archive.copy("bin/program-tests", &self.program_tests)?;
         // Busybox has an `ip` of its own, which does not show XDP programs, as the tests want.
         archive.copy("bin/ip", &self.ip)?;
+        archive.copy("sbin/ip", &self.ip)?;
+        archive.copy("bin/ethtool", &self.ethtool)?;
+        archive.file("kinds.sh", KINDS.as_bytes());
         let mut order = String::new();
         for module in modules {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
