@@ -1,7 +1,7 @@
 //! One map, by its descriptor: elements as bytes.
 
-use super::{bpf, info, number};
-use aya_obj::generated::bpf_cmd;
+use super::{bpf, info, number, owned};
+use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use zerocopy::{FromBytes, IntoBytes};
@@ -24,6 +24,31 @@ pub(in crate::datapath) struct MapInfo {
     pub(in crate::datapath) value_size: u32,
     pub(in crate::datapath) max_entries: u32,
     pub(in crate::datapath) flags: u32,
+}
+
+#[repr(C)]
+#[derive(IntoBytes)]
+struct Create {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    inner_map: u32,
+}
+
+/// Makes an array of one element: a number, or a map like `inner`.
+pub(in crate::datapath) fn create_array(inner: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    let kind = if inner.is_some() {
+        bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS
+    } else {
+        bpf_map_type::BPF_MAP_TYPE_ARRAY
+    };
+    let inner_map = inner.map_or(0, |inner| number(inner.as_raw_fd()));
+    let mut attributes =
+        Create { kind: kind as u32, key_size: 4, value_size: 4, max_entries: 1, flags: 0, inner_map };
+    // SAFETY: the attributes hold no address.
+    owned(unsafe { bpf(bpf_cmd::BPF_MAP_CREATE, &mut attributes) }?)
 }
 
 #[repr(C)]

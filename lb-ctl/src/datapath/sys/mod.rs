@@ -10,7 +10,7 @@ mod program;
 
 pub(super) use interface::{interface_index, local_addresses};
 pub(super) use link::RawLink;
-pub(super) use map::{Batch, RawMap};
+pub(super) use map::{Batch, RawMap, create_array};
 pub(super) use program::{program_id, test_run};
 
 use aya_obj::generated::bpf_cmd;
