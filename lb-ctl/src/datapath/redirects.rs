@@ -8,7 +8,7 @@ use super::map::Table;
 use super::maps::Maps;
 use super::object::REDIRECTS;
 use super::pins;
-use super::sys::RawMap;
+use super::sys::{self, RawMap};
 use aya::pin::PinError;
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, RawTracePoint};
@@ -75,6 +75,8 @@ impl Redirects {
 }
 
 fn load(map: &Path, director: &Maps) -> Result<Ebpf> {
+    // Five megabytes, for a moment.
+    sys::give_back_large_blocks();
     let bytes = fs::read(btf::KERNEL).map_err(kernel(format!("read {}", btf::KERNEL)))?;
     let btf =
         Btf::parse(&bytes).ok_or_else(|| REDIRECTS.broken(format!("{} is not understood", btf::KERNEL)))?;

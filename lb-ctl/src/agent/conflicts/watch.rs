@@ -203,7 +203,8 @@ mod tests {
     }
 
     fn host() -> Observed {
-        let link = |name: &str, mac, running| Link { name: name.into(), mac, mtu: 1500, running };
+        let link =
+            |name: &str, mac, running| Link { name: name.into(), mac, mtu: 1500, running, ..Link::default() };
         let local = |ifindex, text: &str, prefix| LocalAddress { ifindex, address: ip(text), prefix };
         Observed {
             links: [
