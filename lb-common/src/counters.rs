@@ -1,5 +1,6 @@
-//! What is counted, per CPU; rates are made in user space.
+//! What is counted, per CPU; rates are made in user space. And the settings of the program.
 
+use crate::maps::MAX_HOLD_MS;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Value of `REASON_COUNTERS`, one per reason and outcome.
@@ -40,4 +41,44 @@ pub struct Settings {
     pub sample_period: u32,
     /// Answers (resets, ICMP errors) per second and CPU.
     pub answers_per_second: u32,
+    /// When an agent last said that it is there, in seconds since 1970; 0 if none ever did.
+    pub heartbeat: u64,
+    /// Coarse monotonic clock in milliseconds, modulo 2^32, until which packets of unknown flows wait; 0 is no hold.
+    pub hold_until: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Settings {
+    /// Whether flows may be missing from the tables at `now`, because they are being copied.
+    ///
+    /// A hold that nobody ended ends by itself, and is not taken for one in the future when the clock wraps.
+    #[inline]
+    pub const fn holds(&self, now: u32) -> bool {
+        let left = self.hold_until.wrapping_sub(now);
+        self.hold_until != 0 && left != 0 && left <= MAX_HOLD_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_ends_by_itself_and_survives_the_wrap_of_the_clock() {
+        let until = |hold_until| Settings { hold_until, ..Settings::default() };
+        let rows = [
+            ("none", 0, 4_000_000_000, false),
+            ("none at the wrap", 0, u32::MAX, false),
+            ("just begun", 5_000, 0, true),
+            ("nearly over", 5_000, 4_999, true),
+            ("over", 5_000, 5_000, false),
+            ("long over", 5_000, 3_000_000_000, false),
+            ("further away than a hold can be", 5_001, 0, false),
+            ("across the wrap", 10, u32::MAX - 10, true),
+        ];
+        for (name, hold_until, now, want) in rows {
+            assert_eq!(until(hold_until).holds(now), want, "{name}");
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! Names, default sizes and version of the maps that the programs and the agent share.
+//!
+//! The sizes are those of a program without `[limits]`; the agent goes by what the kernel says of each map.
 
 /// Version of the layout of keys and values. Pinned maps of another version are refused.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Bit of `Settings::flags`: some service takes any port.
 pub const SETTING_ANY_PORT: u32 = 1;
 /// Bit of `Settings::flags`: some server is reached by nat, so that answers must be looked for.
 pub const SETTING_NAT: u32 = 2;
+
+/// Longest time in milliseconds that a hold lasts by itself: packets must not wait for an agent that died.
+pub const MAX_HOLD_MS: u32 = 5_000;
 
 /// Elements of `SERVICE_KEYS`: one per VIP, port and protocol.
 pub const MAX_SERVICE_KEYS: u32 = 65_536;

@@ -73,6 +73,7 @@ reasons! {
     OtherMac = 25, Pass, "other-mac", "Addressed to a service, in a frame for another machine.";
     NoDevice = 26, Refuse, "no-device", "The interface it came in by, or should leave by, is not in the tables.";
     RedirectFailed = 27, Note, "redirect-failed", "Forwarded, but the interface that it should leave by did not send it.";
+    Migrating = 28, Refuse, "migrating", "Of a flow that is not in the tables while they are being copied: the sender will try again.";
 }
 
 /// Elements of `REASON_COUNTERS`: dropped and passed in the lower half, answered in the upper.

@@ -38,6 +38,9 @@ struct Client<'a> {
 pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
     let client = Client { work, view, flow: work.parsed.client_flow(work.service) };
     let known = find(&client.flow, view, work.now);
+    if known.is_none() && work.parsed.segment() != Segment::Syn && maps::copying(work.now) {
+        return Err(Reason::Migrating);
+    }
     let reference = known.map_or(ServerRef::NONE, |known| known.entry.connection.server);
     // An element that another flow took over meanwhile names a server of another service.
     let server = maps::server(reference).filter(|server| server.service == work.service);

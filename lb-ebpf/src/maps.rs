@@ -86,6 +86,12 @@ pub(crate) fn nat_servers() -> bool {
     settings().flags & sizes::SETTING_NAT != 0
 }
 
+/// Whether the tables are being copied, so that a known flow may be missing. Asked about flows that were not found.
+#[inline]
+pub(crate) fn copying(now: u32) -> bool {
+    settings().holds(now)
+}
+
 /// Whether this packet is one of the sampled ones.
 #[inline]
 pub(crate) fn sampled() -> bool {

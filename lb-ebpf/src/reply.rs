@@ -6,6 +6,7 @@ use crate::forward::Exit;
 use crate::maps;
 use crate::work::Work;
 use lb_common::connection::TcpState;
+use lb_common::flow::FlowKey;
 use lb_common::forward::nat::{self, End};
 use lb_common::packet::Parsed;
 use lb_common::server::{NextHop, ServerState};
@@ -14,22 +15,28 @@ use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Sends a nat server's answer to its client; passes what is none.
+///
+/// While the tables are copied, what a nat server sends may be the answer of a flow that is not there yet.
 #[inline]
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
-    let Some(entry) = find(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
-    match work.arrive(packet) {
-        Ok(()) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
-        Err(verdict) => verdict,
+    let Some(flow) = reply_flow(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
+    let found = maps::connection(&flow).or_else(|| maps::half_open(&flow));
+    if found.is_none() && !maps::copying(maps::now()) {
+        return Verdict::pass(Reason::NotAService);
+    }
+    match (work.arrive(packet), found) {
+        (Ok(()), Some(entry)) => back(packet, work, entry).unwrap_or_else(Verdict::drop),
+        (Ok(()), None) => Verdict::drop(Reason::Migrating),
+        (Err(verdict), _) => verdict,
     }
 }
 
 #[inline]
-fn find(parsed: &Parsed) -> Option<Entry> {
+fn reply_flow(parsed: &Parsed) -> Option<FlowKey> {
     if !maps::nat_servers() {
         return None;
     }
-    let flow = parsed.reply_flow(maps::nat_host(parsed.source)?);
-    maps::connection(&flow).or_else(|| maps::half_open(&flow))
+    Some(parsed.reply_flow(maps::nat_host(parsed.source)?))
 }
 
 #[inline]

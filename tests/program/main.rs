@@ -33,6 +33,7 @@ mod frames;
 mod garbage;
 mod given;
 mod harness;
+mod hold;
 mod lifetime;
 mod next_hops;
 mod ports;

@@ -30,7 +30,8 @@ pub enum Answer {
 
 /// The answer to `parsed` when it is refused for `reason`; `limit` is the largest packet on the way.
 ///
-/// A next hop that is not known at the moment may be known again at the next packet: a connection survives the gap.
+/// A next hop that is not known at the moment may be known again at the next packet: a connection survives the gap. So
+/// does one whose entry is being copied.
 /// A `silent` service answers only what every router does. A reset is never answered (RFC 9293, section 3.10.7.1).
 #[inline]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest differ by protocol, not by reason")]
@@ -41,7 +42,7 @@ pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -
     match reason {
         Reason::TtlExpired => Some(Answer::TimeExceeded),
         Reason::TooBig => Some(Answer::TooBig(limit)),
-        Reason::NoHeadroom | Reason::NoNextHop | Reason::NoDevice => None,
+        Reason::NoHeadroom | Reason::NoNextHop | Reason::NoDevice | Reason::Migrating => None,
         _ if silent => None,
         _ if parsed.protocol != TCP => Some(Answer::Unreachable),
         _ if parsed.flags.has(TcpFlags::RST) => None,

@@ -26,6 +26,19 @@ mod server_word {
     const _: () = assert!(offset_of!(Server, mtu) / 8 == STATE, "the path MTU is in the word with the state");
 }
 
+/// Words of `SETTINGS`.
+mod settings_word {
+    use super::Settings;
+    use std::mem::offset_of;
+
+    pub(super) const HEARTBEAT: usize = offset_of!(Settings, heartbeat) / 8;
+    pub(super) const HOLD: usize = offset_of!(Settings, hold_until) / 8;
+    const _: () = assert!(HEARTBEAT == 2 && HOLD == 3, "what the agent chooses comes first");
+}
+
+/// The settings, to take a word of them.
+type SettingsWords = [u64; 4];
+
 /// A server of eight words, to change bytes in one of them.
 type ServerWords = [u64; 8];
 
@@ -58,10 +71,25 @@ impl Maps {
         }
     }
 
-    /// Stores `SETTINGS`, two words; the fields do not depend on each other.
+    /// Stores the first two words of `SETTINGS`, whose fields do not depend on each other. The others are stored when
+    /// what they say happens.
     pub(super) fn write_settings(&self, settings: Settings) -> Result<()> {
-        let words: [u64; 2] = zerocopy::transmute!(settings);
-        words.iter().enumerate().try_for_each(|(place, word)| self.settings.set_word(0, place, *word))
+        let words: SettingsWords = zerocopy::transmute!(settings);
+        let chosen = words.iter().enumerate().take(settings_word::HEARTBEAT);
+        chosen.into_iter().try_for_each(|(place, word)| self.settings.set_word(0, place, *word))
+    }
+
+    /// Notes that an agent is there, `now` in seconds since 1970.
+    pub(super) fn write_heartbeat(&self, now: u64) -> Result<()> {
+        self.settings.set_word(0, settings_word::HEARTBEAT, now)
+    }
+
+    /// Has packets of unknown flows wait until `until`, in milliseconds of the coarse clock; 0 ends that.
+    pub(super) fn write_hold(&self, until: u32) -> Result<()> {
+        let settings = Settings { hold_until: until, ..Settings::default() };
+        let words: SettingsWords = zerocopy::transmute!(settings);
+        let word = words.get(settings_word::HOLD).copied().unwrap_or_default();
+        self.settings.set_word(0, settings_word::HOLD, word)
     }
 
     /// The word with the state is stored last: until then the entry says what it said, that it is gone.

@@ -41,6 +41,25 @@ pub enum DatapathError {
         /// The version of this program.
         ours: u32,
     },
+    /// The pinned maps were made by a version that cannot be migrated.
+    #[error(
+        "cannot migrate the maps in {}: their schema is version {pinned}, this lb-ctl knows versions {}",
+        directory.display(), list(known)
+    )]
+    UnknownSchema {
+        /// Where they are pinned.
+        directory: PathBuf,
+        /// Their version.
+        pinned: u32,
+        /// The versions that this program knows, its own last.
+        known: Vec<u32>,
+    },
+    /// No agent ever ran here.
+    #[error("cannot upgrade the program in {}: nothing is pinned there", directory.display())]
+    NothingPinned {
+        /// Where it should be.
+        directory: PathBuf,
+    },
     /// A pinned map has another shape than the program's.
     #[error("cannot adopt {}: its {what} is {pinned}, the program's is {ours}", path.display())]
     Shape {
@@ -151,7 +170,11 @@ impl DatapathError {
             Self::InUse { pid: Some(pid), .. } => format!("`kill {pid}` stops it; forwarding goes on"),
             Self::InUse { pid: None, .. } => "stop it, or choose another place with `--bpffs`".to_owned(),
             Self::NotPermitted { .. } => "run it as root".to_owned(),
-            Self::Schema { .. } => {
+            Self::Schema { pinned, .. } if super::schema::KNOWN.contains(pinned) => {
+                "`lb-ctl upgrade --migrate` copies them while traffic flows; or run the lb-ctl that made them"
+                    .to_owned()
+            }
+            Self::Schema { .. } | Self::UnknownSchema { .. } => {
                 "run the lb-ctl that made them, or detach and remove the directory to start anew".to_owned()
             }
             Self::Shape { path, .. } => {
@@ -160,6 +183,10 @@ impl DatapathError {
                     "run the lb-ctl that made it, or detach and remove {} to start anew",
                     directory.display()
                 )
+            }
+            Self::NothingPinned { .. } => {
+                "`lb-ctl attach INTERFACE` starts forwarding; `--bpffs` or LB_BPFFS name another place"
+                    .to_owned()
             }
             Self::Verifier { .. } => "Linux 6.1 is the oldest kernel that is tested".to_owned(),
             Self::Occupied { interface, .. } => {
@@ -187,6 +214,11 @@ pub(super) fn kernel(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Data
         Some(libc::EPERM | libc::EACCES) => DatapathError::NotPermitted { doing },
         _ => DatapathError::Kernel { doing, source },
     }
+}
+
+fn list(versions: &[u32]) -> String {
+    let words: Vec<String> = versions.iter().map(u32::to_string).collect();
+    words.join(" and ")
 }
 
 fn program_id(program: Option<u32>) -> String {

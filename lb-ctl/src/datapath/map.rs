@@ -48,6 +48,19 @@ impl<K: Plain, V: Plain> Table<K, V> {
         self.map.update(key.as_bytes(), value.as_bytes()).map_err(self.failed("write"))
     }
 
+    /// Sets the value of `key` if it has none; `false` if it has.
+    pub(super) fn insert(&self, key: &K, value: &V) -> Result<bool> {
+        self.map.insert(key.as_bytes(), value.as_bytes()).map_err(self.failed("write"))
+    }
+
+    /// Sets the values of equally many `keys`, by one call.
+    pub(super) fn set_all(&self, keys: &[K], values: &[V]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.map.update_batch(keys.as_bytes(), values.as_bytes()).map_err(self.failed("write"))
+    }
+
     /// Removes `key`; `false` if it was not there.
     pub(super) fn remove(&self, key: &K) -> Result<bool> {
         self.map.delete(key.as_bytes()).map_err(self.failed("remove from"))

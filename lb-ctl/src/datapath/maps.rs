@@ -24,7 +24,7 @@ pub(super) struct Device {
 /// The director's maps. Reading needs no more than `&self`; the one writer is [`super::Datapath`].
 #[derive(Debug)]
 pub(super) struct Maps {
-    pub(super) settings: MappedArray<2>,
+    pub(super) settings: MappedArray<4>,
     pub(super) service_keys: Table<ServiceKey, u32>,
     pub(super) services: MappedArray<1>,
     pub(super) views: MappedArray<8>,

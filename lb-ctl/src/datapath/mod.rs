@@ -7,13 +7,16 @@
 mod apply;
 mod attach;
 mod btf;
+mod capacities;
 mod clock;
 mod connections;
+mod copy;
 mod counters;
 mod debug_log;
 pub mod decap;
 mod error;
 mod events;
+mod flows;
 mod links;
 mod lock;
 mod map;
@@ -23,7 +26,12 @@ mod object;
 mod pinned;
 mod pins;
 mod reader;
+mod rebuild;
+mod recovery;
 mod redirects;
+mod resize;
+mod running;
+mod schema;
 mod snapshot;
 mod sweep;
 mod sys;
@@ -41,7 +49,10 @@ pub use links::PinnedLink;
 pub use pinned::{Pinned, read_pins};
 pub use pins::link_pin;
 pub use reader::Reader;
+pub use rebuild::{Rebuilt, Step};
+pub use recovery::Recovery;
 pub use redirects::Unsent;
+pub use resize::{Upgraded, upgrade};
 pub use sweep::{Load, SweepReport, together};
 
 use crate::config::model::Mode;
@@ -55,7 +66,7 @@ use redirects::Redirects;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tables::Write;
+use tables::{Capacities, Write};
 
 /// How the datapath is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub struct Datapath {
     pins: Option<Pins>,
     log: Option<DebugLog>,
     redirects: Option<Redirects>,
+    debug_log: bool,
+    recovery: Recovery,
     _lock: Option<Lock>,
 }
 
@@ -86,13 +99,26 @@ impl Datapath {
     /// [`DatapathError::Verifier`] if the kernel refuses the program, [`DatapathError::NotPermitted`] without
     /// privileges.
     pub fn open(options: &OpenOptions) -> Result<Self> {
+        Self::open_sized(options, &Capacities::default())
+    }
+
+    /// As [`Datapath::open`]; maps that are made have room for `capacities`. Those that are adopted keep their sizes,
+    /// and an exchange of maps that was cut short is finished or taken back before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::open`].
+    pub fn open_sized(options: &OpenOptions, capacities: &Capacities) -> Result<Self> {
         let pins = Pins::at(&options.bpffs);
         pins.create()?;
         let lock = lock::take(&options.bpffs)?;
+        let recovery = recovery::recover(&pins)?;
         let directory = pins.maps();
         pins::check_schema(&directory)?;
-        let load = LoadOptions { pins: Some(&directory), debug_log: options.debug_log, entries: &[] };
-        let datapath = Self { _lock: Some(lock), ..Self::with(DIRECTOR.load(&load)?, Some(pins))? };
+        let (debug_log, entries) = (options.debug_log, &capacities.entries());
+        let load = LoadOptions { pins: Some(&directory), anew: None, debug_log, entries };
+        let opened = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
+        let datapath = Self { _lock: Some(lock), debug_log, recovery, ..opened };
         let settings = datapath.maps.settings();
         if settings.schema == 0 {
             datapath.maps.write_settings(Settings { schema: SCHEMA_VERSION, ..settings })?;
@@ -107,7 +133,22 @@ impl Datapath {
                 || DatapathError::Object { program: "director", problem: format!("it has no map {name}") };
             maps.remove(name).ok_or_else(missing)
         })?;
-        Ok(Self { program, maps: Arc::new(maps), pins, log, redirects: None, _lock: None })
+        let (maps, recovery) = (Arc::new(maps), Recovery::Nothing);
+        Ok(Self { program, maps, pins, log, redirects: None, debug_log: false, recovery, _lock: None })
+    }
+
+    /// What became of an exchange of maps that an earlier agent did not finish.
+    pub const fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Notes that an agent is there, `now` in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::OutOfRange`] never, as the settings are there.
+    pub fn beat(&self, now: u64) -> Result<()> {
+        self.maps.write_heartbeat(now)
     }
 
     /// Attaches the program to an interface; where it is attached already, this program takes the other one's place

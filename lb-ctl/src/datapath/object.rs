@@ -1,5 +1,6 @@
 //! The embedded objects: parsed and loaded through aya, their maps adopted from pins or made.
 
+use super::capacities;
 use super::debug_log::DebugLog;
 use super::error::{DatapathError, Result, kernel, os_error};
 use super::pins;
@@ -51,10 +52,20 @@ pub(super) const REDIRECTS: Embedded = Embedded {
 pub(super) struct LoadOptions<'a> {
     /// Directory where its maps are pinned, or are to be; `None` pins nothing.
     pub(super) pins: Option<&'a Path>,
+    /// Directory for these maps instead, which are made beside those that are in use.
+    pub(super) anew: Option<(&'a Path, &'a [&'static str])>,
     /// Whether the program logs what it does.
     pub(super) debug_log: bool,
     /// Numbers of elements other than the object's.
     pub(super) entries: &'a [(&'static str, u32)],
+}
+
+impl LoadOptions<'_> {
+    /// Where the map `name` is pinned.
+    fn place(&self, name: &str) -> Option<PathBuf> {
+        let elsewhere = self.anew.filter(|(_, names)| names.contains(&name)).map(|(directory, _)| directory);
+        elsewhere.or(self.pins).map(|directory| directory.join(name))
+    }
 }
 
 /// A program in the kernel with its maps.
@@ -71,9 +82,7 @@ pub(super) struct Loaded {
 impl Embedded {
     /// Loads the object; with pins, its maps are the pinned ones, which must have the shape of the program's.
     pub(super) fn load(&self, options: &LoadOptions<'_>) -> Result<Loaded> {
-        if let Some(directory) = options.pins {
-            self.check_pins(directory)?;
-        }
+        self.check_pins(options)?;
         let mut object = self.make_maps(options)?;
         let program = self.verify(&mut object)?;
         let mut maps = BTreeMap::new();
@@ -91,21 +100,19 @@ impl Embedded {
     }
 
     /// Refuses pinned maps whose shape is not that of the program's: aya would adopt them as they are.
-    pub(super) fn check_pins(&self, directory: &Path) -> Result<()> {
+    pub(super) fn check_pins(&self, options: &LoadOptions<'_>) -> Result<()> {
         let object = Object::parse(self.bytes).map_err(|error| self.broken(error.to_string()))?;
         for name in self.maps {
             let map = object.maps.get(*name).ok_or_else(|| self.broken(format!("it has no map {name}")))?;
-            pins::check_shape(&directory.join(name), map)?;
+            let Some(path) = options.place(name) else { continue };
+            pins::check_shape(&path, map, capacities::is_sized(name))?;
         }
         Ok(())
     }
 
     fn make_maps(&self, options: &LoadOptions<'_>) -> Result<Ebpf> {
-        let paths: Vec<(&str, PathBuf)> = options
-            .pins
-            .iter()
-            .flat_map(|directory| self.maps.iter().map(|name| (*name, directory.join(name))))
-            .collect();
+        let path = |name: &&'static str| Some((*name, options.place(name)?));
+        let paths: Vec<(&str, PathBuf)> = self.maps.iter().filter_map(path).collect();
         let mut loader = EbpfLoader::new();
         // The programs have no relocation against the kernel's types, and parsing those takes tens of megabytes.
         loader.btf(None);

@@ -51,6 +51,16 @@ impl Pins {
         self.0.join("maps")
     }
 
+    /// Where maps are made that will take the place of others. A BPF file system takes no name with a full stop.
+    pub(super) fn next(&self) -> PathBuf {
+        self.0.join("maps-next")
+    }
+
+    /// Where they are once every packet uses them.
+    pub(super) fn done(&self) -> PathBuf {
+        self.0.join("maps-done")
+    }
+
     /// Where the links are.
     fn links(&self) -> PathBuf {
         self.0.join("links")
@@ -68,18 +78,7 @@ impl Pins {
 
     /// The names of the pinned links, sorted.
     pub(super) fn link_names(&self) -> Result<Vec<String>> {
-        let directory = self.links();
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(kernel(format!("list {}", directory.display())))?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(kernel(format!("list {}", directory.display())))?;
-            names.extend(entry.file_name().into_string().ok().map(|file| interface_name(&file)));
-        }
-        names.sort_unstable();
-        Ok(names)
+        Ok(names_in(&self.links())?.iter().map(|file| interface_name(file)).collect())
     }
 }
 
@@ -96,6 +95,21 @@ fn interface_name(file: &str) -> String {
 /// Where the link of `interface` is pinned below `bpffs`.
 pub fn link_pin(bpffs: &Path, interface: &str) -> PathBuf {
     Pins::at(bpffs).link(interface)
+}
+
+/// The names in `directory`, sorted; none if it is not there.
+pub(super) fn names_in(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(kernel(format!("list {}", directory.display())))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(kernel(format!("list {}", directory.display())))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Makes a directory for root alone.
@@ -129,7 +143,17 @@ fn check_mount(path: &Path) -> Result<()> {
 
 /// Refuses pinned maps that another version made. Fresh ones, which no agent has written to yet, have no version.
 pub(super) fn check_schema(maps: &Path) -> Result<()> {
-    let Some(fd) = open(&maps.join("SETTINGS"))? else { return Ok(()) };
+    match schema(maps)? {
+        None | Some(0 | SCHEMA_VERSION) => Ok(()),
+        Some(pinned) => {
+            Err(DatapathError::Schema { directory: maps.to_owned(), pinned, ours: SCHEMA_VERSION })
+        }
+    }
+}
+
+/// The version of the pinned maps; `None` if there are none, 0 if no agent has written to them yet.
+pub(super) fn schema(maps: &Path) -> Result<Option<u32>> {
+    let Some(fd) = open(&maps.join("SETTINGS"))? else { return Ok(None) };
     let unreadable = || kernel(format!("read the schema version in {}", maps.display()));
     let map = RawMap::new(fd, None).map_err(unreadable())?;
     // Another version's settings may have another size; the version is the first field in all of them.
@@ -137,24 +161,22 @@ pub(super) fn check_schema(maps: &Path) -> Result<()> {
     let mut settings = vec![0; map.info().value_size as usize];
     map.lookup(0_u32.as_bytes(), &mut settings).map_err(unreadable())?;
     let (pinned, _) = u32::read_from_prefix(&settings).unwrap_or_default();
-    if [0, SCHEMA_VERSION].contains(&pinned) {
-        return Ok(());
-    }
-    Err(DatapathError::Schema { directory: maps.to_owned(), pinned, ours: SCHEMA_VERSION })
+    Ok(Some(pinned))
 }
 
-/// Refuses a pinned map that is not as the program defines it.
-pub(super) fn check_shape(path: &Path, definition: &MapDefinition) -> Result<()> {
+/// Refuses a pinned map that is not as the program defines it; the size of a `sized` one is the operator's to choose.
+pub(super) fn check_shape(path: &Path, definition: &MapDefinition, sized: bool) -> Result<()> {
     let Some(fd) = open(path)? else { return Ok(()) };
     let map = RawMap::new(fd, None).map_err(kernel(format!("look at {}", path.display())))?;
     let pinned = map.info();
     // The kernel stores a devmap read-only for programs, which nobody asked for.
     let flags = pinned.flags & !aya_obj::generated::BPF_F_RDONLY_PROG;
+    let entries = if sized { pinned.max_entries } else { definition.max_entries() };
     for (what, pinned, ours) in [
         ("type", pinned.kind, definition.map_type()),
         ("key size", pinned.key_size, definition.key_size()),
         ("value size", pinned.value_size, definition.value_size()),
-        ("number of entries", pinned.max_entries, definition.max_entries()),
+        ("number of entries", pinned.max_entries, entries),
         ("flags", flags, definition.map_flags()),
     ] {
         if pinned != ours {

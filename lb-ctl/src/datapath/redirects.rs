@@ -6,7 +6,7 @@ use super::btf::{self, Btf};
 use super::error::{Result, kernel, os_error};
 use super::map::Table;
 use super::maps::Maps;
-use super::object::REDIRECTS;
+use super::object::{LoadOptions, REDIRECTS};
 use super::pins;
 use super::sys::{self, RawMap};
 use aya::pin::PinError;
@@ -49,7 +49,7 @@ impl Redirects {
     pub(super) fn open(directory: &Path, director: &Maps) -> Result<Self> {
         pins::make_directory(directory)?;
         let map = directory.join(MAP);
-        if REDIRECTS.check_pins(directory).is_err() {
+        if REDIRECTS.check_pins(&LoadOptions { pins: Some(directory), ..LoadOptions::default() }).is_err() {
             fs::remove_file(&map).map_err(kernel(format!("remove {}", map.display())))?;
         }
         let mut object = load(&map, director)?;

@@ -2,7 +2,7 @@
 
 use super::error::Result;
 use super::maps::Maps;
-use super::tables::Kernel;
+use super::tables::{Capacities, Kernel};
 use lb_common::counters::Settings;
 use lb_common::server::{Interface, MAX_DEVICES, Server};
 use lb_common::service::{SlotRange, View};
@@ -24,9 +24,24 @@ impl Maps {
             nat_hosts: self.read_nat_hosts()?,
             interfaces: self.read_interfaces()?,
             settings: self.settings(),
+            capacities: self.capacities(),
             services,
             views,
         })
+    }
+
+    /// How many entries the tables have room for.
+    pub(super) fn capacities(&self) -> Capacities {
+        Capacities {
+            connections: self.connections.entries(),
+            half_open: self.half_open.entries(),
+            service_keys: self.service_keys.entries(),
+            services: self.services.entries(),
+            views: self.views.entries(),
+            servers: self.servers.entries(),
+            nat_hosts: self.nat_hosts.entries(),
+            slots: self.slots.entries(),
+        }
     }
 
     /// `SETTINGS`.

@@ -1,5 +1,6 @@
 //! What the kernel holds, as values, and the writes that change it: the boundary between agent and datapath.
 
+pub use super::capacities::Capacities;
 use lb_common::address::Address;
 use lb_common::counters::Settings;
 use lb_common::server::{Interface, NextHop, Server, ServerState};
@@ -26,6 +27,8 @@ pub struct Kernel {
     pub interfaces: BTreeMap<u16, Interface>,
     /// `SETTINGS`.
     pub settings: Settings,
+    /// How many entries the tables have room for.
+    pub capacities: Capacities,
 }
 
 /// One change of the kernel's tables.

@@ -25,7 +25,16 @@ impl Datapath {
     ///
     /// As [`Datapath::open`].
     pub fn open_unpinned_with(entries: &[(&'static str, u32)]) -> Result<Self> {
-        Self::with(DIRECTOR.load(&LoadOptions { pins: None, debug_log: false, entries })?, None)
+        Self::with(DIRECTOR.load(&LoadOptions { entries, ..LoadOptions::default() })?, None)
+    }
+
+    /// Has packets of unknown flows wait until `until`, in milliseconds of the program's clock.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DatapathError::OutOfRange`] never, as the settings are there.
+    pub fn hold_until(&self, until: u32) -> Result<()> {
+        self.maps.write_hold(until)
     }
 
     /// Runs the program on `packet`, a whole frame: the XDP action, and the frame as the program left it.

@@ -4,9 +4,12 @@
 mod attach;
 mod connections;
 mod decap;
+mod full;
 mod pins;
 mod redirects;
+mod resize;
 mod tables;
+mod upgrade;
 
 use lb_common::address::Address;
 use lb_common::counters::Settings;
@@ -67,8 +70,12 @@ const PORT: u16 = 53;
 
 /// A service on UDP port 53 with one server, in the order that the agent keeps.
 fn service(method: Method) -> Vec<Write> {
-    let settings =
-        Settings { schema: SCHEMA_VERSION, flags: SETTING_NAT, sample_period: 0, answers_per_second: 1_000 };
+    let settings = Settings {
+        schema: SCHEMA_VERSION,
+        flags: SETTING_NAT,
+        answers_per_second: 1_000,
+        ..Settings::default()
+    };
     let server = Server {
         next_hop: NextHop { mac: [2, 0, 0, 0, 0, 0x11], device: 1 },
         state: ServerState::Up as u8,

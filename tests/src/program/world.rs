@@ -130,7 +130,7 @@ impl World {
         let any = self.services.iter().any(|service| service.ports == [0]);
         let flags = SETTING_NAT | if any { SETTING_ANY_PORT } else { 0 };
         let (schema, answers_per_second) = (SCHEMA_VERSION, self.answers_per_second);
-        Write::Settings(Settings { schema, flags, sample_period: 0, answers_per_second })
+        Write::Settings(Settings { schema, flags, answers_per_second, ..Settings::default() })
     }
 
     /// The slots of service `id` when its servers have these weights.

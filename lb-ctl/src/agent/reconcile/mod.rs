@@ -44,6 +44,8 @@ fn settings(tables: &Tables, kernel: &Kernel, draft: &mut Draft) {
         flags: tables.flags,
         sample_period: tables.sample_period,
         answers_per_second: tables.answers_per_second,
+        // The rest is written when it happens, and is nothing that the configuration could want.
+        ..kernel.settings
     };
     let meanwhile = Settings { flags: wanted.flags | kernel.settings.flags, ..wanted };
     if meanwhile != kernel.settings {

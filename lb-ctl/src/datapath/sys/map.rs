@@ -63,7 +63,7 @@ struct Element {
 
 #[repr(C)]
 #[derive(IntoBytes)]
-struct LookupBatch {
+struct Batched {
     cursor_in: u64,
     cursor_out: u64,
     keys: u64,
@@ -116,6 +116,41 @@ impl RawMap {
         unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) }.map(drop)
     }
 
+    /// Sets the value of `key` if it has none; `false` if it has.
+    pub(in crate::datapath) fn insert(&self, key: &[u8], value: &[u8]) -> io::Result<bool> {
+        let mut element = self.element(key, value)?;
+        element.flags = u64::from(aya_obj::generated::BPF_NOEXIST);
+        // SAFETY: as in `update`.
+        match unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) } {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the values of equally many `keys`, by one call. Where it fails, some of them are set.
+    pub(in crate::datapath) fn update_batch(&self, keys: &[u8], values: &[u8]) -> io::Result<()> {
+        let count = keys.len().checked_div(self.info.key_size as usize).unwrap_or(0);
+        has_size(values, count.saturating_mul(self.value_bytes))?;
+        let mut step = Batched {
+            cursor_in: 0,
+            cursor_out: 0,
+            keys: keys.as_ptr() as u64,
+            values: values.as_ptr() as u64,
+            count: u32::try_from(count).map_err(io::Error::other)?,
+            map: number(self.fd.as_raw_fd()),
+            element_flags: 0,
+            flags: 0,
+        };
+        // SAFETY: `keys` and `values` hold `count` elements each and outlive the call, which only reads them.
+        unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut step) }.map(drop)
+    }
+
+    /// Size of a value in the buffers of bpf(2).
+    pub(in crate::datapath) fn value_bytes(&self) -> usize {
+        self.value_bytes
+    }
+
     /// Removes `key`; `false` if it was not there.
     pub(in crate::datapath) fn delete(&self, key: &[u8]) -> io::Result<bool> {
         has_size(key, self.info.key_size as usize)?;
@@ -142,7 +177,7 @@ impl RawMap {
         let room = keys.len().checked_div(self.info.key_size as usize).unwrap_or(0);
         has_size(values, room.saturating_mul(self.value_bytes))?;
         let (from, mut to) = (*cursor, 0_u64);
-        let mut step = LookupBatch {
+        let mut step = Batched {
             cursor_in: from.as_ref().map_or(0, |from| std::ptr::from_ref(from) as u64),
             cursor_out: std::ptr::from_mut(&mut to) as u64,
             keys: keys.as_mut_ptr() as u64,

@@ -1,7 +1,7 @@
 //! A kernel that is simulated: takes writes one by one and says after each what a packet would find wrong.
 
 use crate::agent::ids::Quarantine;
-use crate::datapath::tables::{Kernel, Write};
+use crate::datapath::tables::{Capacities, Kernel, Write};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
 use lb_common::maps::{MAX_SLOTS, MAX_VIEWS, SETTING_ANY_PORT, SETTING_NAT};
@@ -217,6 +217,7 @@ impl Machine {
             nat_hosts: self.hosts.clone(),
             interfaces: self.interfaces.clone(),
             settings: self.settings,
+            capacities: Capacities::default(),
         }
     }
 

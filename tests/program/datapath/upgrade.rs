@@ -1,0 +1,74 @@
+//! Tables of an older schema, and programs of another version: replaced while they are attached.
+
+use super::full::{array, attached, contents, directories, fill, send, small};
+use super::isolated;
+use aya::maps::{Array, MapData};
+use lb_common::maps::SCHEMA_VERSION;
+use lb_ctl::datapath::{Datapath, DatapathError, OpenOptions, Upgraded, upgrade};
+use std::fs;
+use std::path::Path;
+
+/// Puts settings of schema 1, which had 16 bytes, in the place of the present ones.
+fn age(bpffs: &Path, version: u32) {
+    let place = bpffs.join("lb/maps/SETTINGS");
+    let now = &array::<32>(&bpffs.join("lb/maps"), "SETTINGS")[&vec![0; 4]];
+    let mut old: [u8; 16] = now[..16].try_into().unwrap();
+    old[..4].copy_from_slice(&version.to_ne_bytes());
+    let mut map = Array::<MapData, [u8; 16]>::create(1, 0).unwrap();
+    map.set(0, old, 0).unwrap();
+    fs::remove_file(&place).unwrap();
+    map.pin(&place).unwrap();
+}
+
+#[test]
+fn tables_of_schema_1_are_migrated_when_it_is_asked_for() {
+    isolated(|bpffs| {
+        let mut datapath = attached(bpffs);
+        fill(&mut datapath);
+        let (before, tables) = (contents(bpffs), datapath.snapshot().unwrap());
+        drop(datapath);
+        age(bpffs, 1);
+        let lb = bpffs.join("lb");
+        let options = OpenOptions { bpffs: lb.clone(), debug_log: false };
+        for error in [Datapath::open(&options).unwrap_err(), upgrade(&lb, false).unwrap_err()] {
+            assert!(
+                matches!(error, DatapathError::Schema { pinned: 1, ours: SCHEMA_VERSION, .. }),
+                "{error}"
+            );
+            assert!(error.hint().unwrap().contains("`lb-ctl upgrade --migrate`"), "{error:?}");
+        }
+        let upgraded = upgrade(&lb, true).unwrap();
+        let Upgraded::Migrated { from: 1, interfaces, rebuilt } = upgraded else { panic!("{upgraded:?}") };
+        assert_eq!((interfaces, rebuilt.maps), (vec!["left".to_owned(), "other".to_owned()], 1));
+        assert!(contents(bpffs) == before, "an element changed");
+        assert_eq!(directories(bpffs), ["links", "maps"]);
+        assert_eq!(upgrade(&lb, true).unwrap(), Upgraded::Current);
+        let mut datapath = Datapath::open(&options).unwrap();
+        let now = datapath.snapshot().unwrap();
+        assert_eq!(now.settings, lb_common::counters::Settings { heartbeat: 0, ..tables.settings });
+        assert_eq!(now.capacities, small());
+        assert_eq!(send(&mut datapath, 7), 3);
+    });
+}
+
+#[test]
+fn an_unknown_schema_is_refused_with_those_that_are_known() {
+    isolated(|bpffs| {
+        drop(attached(bpffs));
+        age(bpffs, 41);
+        let error = upgrade(&bpffs.join("lb"), true).unwrap_err().to_string();
+        assert!(error.ends_with("their schema is version 41, this lb-ctl knows versions 1 and 2"), "{error}");
+    });
+}
+
+#[test]
+fn an_upgrade_needs_pins_and_no_agent() {
+    isolated(|bpffs| {
+        let lb = bpffs.join("lb");
+        assert!(matches!(upgrade(&lb, false).unwrap_err(), DatapathError::NothingPinned { .. }));
+        let datapath = attached(bpffs);
+        assert!(matches!(upgrade(&lb, false).unwrap_err(), DatapathError::InUse { .. }));
+        drop(datapath);
+        assert_eq!(upgrade(&lb, false).unwrap(), Upgraded::Current);
+    });
+}
