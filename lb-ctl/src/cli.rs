@@ -1,8 +1,8 @@
 //! The command line: what can be typed. What it does is in [`crate::command`].
 
 use crate::command::{
-    agent, apply, attach, completions, connections, decap, detach, diff, events, export, pool, rollback,
-    server, service, stats, vip,
+    agent, apply, attach, completions, connections, decap, detach, diff, events, export, limits, pool,
+    rollback, server, service, stats, upgrade, vip,
 };
 use clap::{Args, Parser, Subcommand};
 use std::env;
@@ -71,6 +71,9 @@ pub enum Command {
     /// Pools of servers
     #[command(subcommand)]
     Pool(pool::Command),
+    /// How much the tables have room for
+    #[command(subcommand)]
+    Limits(limits::Command),
     /// Tunnel end on a server
     #[command(subcommand)]
     Decap(decap::Command),
@@ -97,6 +100,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// Print the configuration
     Export(export::Arguments),
+    /// Put this version's program in the place of another one; no agent may run
+    Upgrade(upgrade::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }

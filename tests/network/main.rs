@@ -16,6 +16,7 @@ mod privileges;
 mod redirects;
 mod refusals;
 mod replies;
+mod resizing;
 mod schedulers;
 mod sizes;
 mod sources;

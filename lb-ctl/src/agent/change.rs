@@ -15,6 +15,7 @@ use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, leaving};
 use crate::config::model::{Config, Service};
 use crate::config::{change, diff};
+use crate::datapath::tables::Capacities;
 use crate::store::Stored;
 
 /// A change that was found possible.
@@ -71,6 +72,7 @@ impl Writer {
     fn judge(&mut self, desired: Desired, observed: Observed, terms: &Terms) -> Result<Judged, Failure> {
         preflight::check(&self.stored.config, &desired.config, &observed)?;
         own_address::check(&self.own_addresses(&desired.config, &observed), own_address::listens)?;
+        self.sizes(&desired.config.limits)?;
         let plan = self.plan(&desired, &observed)?;
         let outcome = Changed {
             differences: differences(&self.stored, &desired),
@@ -97,14 +99,16 @@ impl Writer {
         new.services.iter().filter(|service| own(service) && !known(service)).collect()
     }
 
-    /// Attaches, stores, writes, in this order; what fails takes back what was done before it.
+    /// Makes room, attaches, stores, writes, in this order; what fails takes back what was done before it.
     async fn carry_out(
         &mut self,
         Judged { desired, observed, plan, outcome }: Judged,
         request: &ChangeRequest,
         mark: &Mark,
     ) -> Result<(), Failure> {
-        let switched = self.switch_interfaces(&desired.config)?;
+        let sizes = self.resize(&desired.config.limits)?;
+        let switched = self.switch_interfaces(&desired.config);
+        let switched = switched.inspect_err(|_| self.resize_back(sizes))?;
         let next = Stored {
             revision: if desired.config == self.stored.config {
                 self.stored.revision.clone()
@@ -117,12 +121,13 @@ impl Writer {
         };
         if let Err(refused) = self.keep(&next) {
             self.switch_back(switched);
+            self.resize_back(sizes);
             return Err(refused);
         }
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
         if let Err(failure) = self.write(&desired, plan) {
-            return Err(self.take_back(before, switched, failure));
+            return Err(self.take_back(before, (switched, sizes), failure));
         }
         self.tell_change(&outcome.differences, self.origin(mark));
         self.note_problem(None);
@@ -142,7 +147,12 @@ impl Writer {
     }
 
     /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
-    fn take_back(&mut self, before: Stored, switched: Vec<Undo>, failure: Failure) -> Failure {
+    fn take_back(
+        &mut self,
+        before: Stored,
+        (switched, sizes): (Vec<Undo>, Option<Capacities>),
+        failure: Failure,
+    ) -> Failure {
         if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
             tracing::error!(%error, "could not take back a revision");
             self.note_problem(Some(failure.clone()));
@@ -152,6 +162,7 @@ impl Writer {
         }
         self.stored = before;
         self.switch_back(switched);
+        self.resize_back(sizes);
         self.converge();
         let number = self.stored.revision.number;
         let message = format!("{}; taken back: revision {number} is in force", failure.message);

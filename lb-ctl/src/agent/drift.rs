@@ -91,14 +91,18 @@ impl Writer {
     pub(super) fn compare(&mut self, desired: &Desired, observed: &Observed) -> Result<Comparison, Failure> {
         let mut tables = compile(desired, observed);
         tables.sample_period = self.sampling.period();
-        let kernel = self.datapath.snapshot().map_err(|error| super::converge::failure(&error))?;
+        let mut kernel = self.datapath.snapshot().map_err(|error| super::converge::failure(&error))?;
+        if desired.config.limits != self.stored.config.limits {
+            // The tables get these sizes before the writes.
+            kernel.capacities = desired.config.limits.capacities();
+        }
         let mut plan = reconcile(&tables, &kernel, &self.quarantine);
         if plan.is_err() && self.quarantine.waits_for_grace() {
             crate::datapath::grace().map_err(|error| super::converge::failure(&error))?;
             self.quarantine.grace_passed();
             plan = reconcile(&tables, &kernel, &self.quarantine);
         }
-        let plan = plan.map_err(|full| Failure::failed(full.to_string()))?;
+        let plan = plan.map_err(|full| super::limits::full(&full))?;
         Ok(Comparison { plan, kernel, tables })
     }
 

@@ -21,6 +21,7 @@ mod interfaces;
 mod journal;
 mod last_hops;
 mod leave;
+pub mod limits;
 mod links;
 mod listing;
 mod names;
@@ -33,6 +34,7 @@ pub mod plan;
 mod preflight;
 pub(crate) mod privileges;
 pub mod reconcile;
+mod resize;
 mod samples;
 pub mod state;
 mod status;
@@ -51,7 +53,7 @@ use crate::api::socket::Bound;
 use crate::api::{EventRequest, Failure, Reply, Request, user};
 use crate::command::resolve;
 use crate::config::parse::from_toml_with;
-use crate::datapath::{Datapath, DebugLog, OpenOptions};
+use crate::datapath::{Datapath, DebugLog, OpenOptions, Recovery};
 use crate::neighbour::Network;
 use crate::pid_file::{self, AGENT};
 use crate::store::{Revision, Store, Stored};
@@ -177,7 +179,12 @@ async fn supervise(own: Own, options: Options) -> anyhow::Result<()> {
     let Own { store, socket, _lock } = own;
     let initial = initial(&store, &options)?;
     let bpffs = options.bpffs.clone();
-    let mut datapath = Datapath::open(&OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log })?;
+    let open = OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log };
+    let limits = initial.as_ref().map(|stored| stored.config.limits).unwrap_or_default();
+    let mut datapath = Datapath::open_sized(&open, &limits.capacities())?;
+    if datapath.recovery() != Recovery::Nothing {
+        tracing::warn!(outcome = ?datapath.recovery(), "an earlier agent died while it exchanged maps");
+    }
     let stored = match initial {
         Some(stored) => stored,
         None => takeover::nothing_stored(&datapath.snapshot()?, &options.state_dir, &bpffs)?,

@@ -1,16 +1,12 @@
 //! How the agent, its interfaces and its tables are, and what needs a look.
 
 use super::converge::failure;
+use super::limits;
 use super::preflight;
 use super::writer::Writer;
-use crate::api::{
-    AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning,
-};
+use crate::api::{AgentInfo, AttachedMode, Failure, InterfaceState, InterfaceStatus, Status, Warning};
 use crate::config::model::{Interface, Mode};
-use crate::datapath::tables::Kernel;
 use crate::datapath::{AttachMode, Attached};
-use lb_common::maps::{MAX_CONNECTIONS, MAX_HALF_OPEN, MAX_SERVERS, MAX_SERVICES, MAX_SLOTS};
-use lb_common::server::ServerState;
 
 impl Writer {
     /// How everything is.
@@ -19,6 +15,11 @@ impl Writer {
         let attachments = self.datapath.attachments().map_err(|error| failure(&error))?;
         let servers = || self.names.tables().services.iter().flat_map(|service| &service.servers);
         let up = servers().filter(|server| server.effective_weight() > 0);
+        let report = &self.sweeper.report;
+        let tables = limits::table_uses(&kernel, report.total, Some(report.half_open));
+        let mut warnings = self.warnings(&attachments);
+        warnings.extend(self.size_warning(&kernel.capacities));
+        warnings.extend(limits::warnings(&tables));
         Ok(Status {
             agent: Some(AgentInfo {
                 pid: std::process::id(),
@@ -26,15 +27,16 @@ impl Writer {
                 since: self.since,
             }),
             silent_agent: None,
+            unsupervised_since: None,
             interfaces: self.interfaces(&attachments),
             revision: Some(self.stored.revision.clone()),
             orders: self.stored.intent.orders.clone(),
             services: count(self.stored.config.services.len()),
             servers: count(servers().count()),
             servers_up: count(up.count()),
-            tables: self.table_uses(&kernel),
+            tables,
             drift: Some(self.drift.told()),
-            warnings: self.warnings(&attachments),
+            warnings,
         })
     }
 
@@ -72,27 +74,6 @@ impl Writer {
             (Some(_), Some(_)) => InterfaceState::Attached,
         };
         InterfaceStatus { name: interface.name.clone(), ifindex, mode: interface.mode, state, attached }
-    }
-
-    fn table_uses(&self, kernel: &Kernel) -> Vec<TableUse> {
-        let report = &self.sweeper.report;
-        let slots: u64 = kernel.views.values().map(|view| u64::from(view.slots.len)).sum();
-        let living = kernel
-            .servers
-            .values()
-            .filter(|server| ServerState::from_byte(server.state) != ServerState::Gone);
-        let row = |table: &str, used, limit: u32| TableUse {
-            table: table.to_owned(),
-            used,
-            limit: u64::from(limit),
-        };
-        vec![
-            row("connections", report.total, MAX_CONNECTIONS),
-            row("half-open", report.half_open, MAX_HALF_OPEN),
-            row("services", count(kernel.services.len()), MAX_SERVICES - 1),
-            row("servers", count(living.count()), MAX_SERVERS - 1),
-            row("slots", slots, MAX_SLOTS - 1),
-        ]
     }
 
     fn warnings(&self, attachments: &[(String, Attached)]) -> Vec<Warning> {

@@ -125,6 +125,8 @@ impl Writer {
             last_hops: LastHops::of(&kernel, std::time::Instant::now()),
         };
         writer.known.adopt(&writer.stored.placed);
+        writer.beat();
+        writer.resize_to_stored();
         let addresses = server_addresses(&writer.desired());
         writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
         writer.count_unsent();
@@ -201,6 +203,7 @@ impl Writer {
     async fn tick(&mut self) {
         self.ticks = self.ticks.wrapping_add(1);
         supervisor::tell_alive();
+        self.beat();
         self.sweep();
         self.watch_unsent();
         if self.sampling.stop_if_unused() {

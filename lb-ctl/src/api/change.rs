@@ -1,5 +1,6 @@
 //! Changes of the configuration, as they are asked for.
 
+use crate::config::limits::Limits;
 use crate::config::model::{
     Announce, Config, Interface, Method, OnFailure, Ports, Scheduler, Server, Service,
 };
@@ -92,6 +93,8 @@ pub enum Change {
         /// How it is announced; `None` leaves that as it is.
         announce: Option<Announce>,
     },
+    /// Sets what is given of the limits; the others stay as they are.
+    LimitsSet(Limits),
     /// Replaces the whole configuration.
     Apply {
         /// The new configuration.
@@ -124,6 +127,7 @@ impl Change {
             Self::PoolSet { .. } => "pool-set",
             Self::PoolRemove { .. } => "pool-remove",
             Self::VipSet { .. } => "vip-set",
+            Self::LimitsSet(_) => "limits-set",
             Self::Apply { .. } => "apply",
             Self::Rollback { .. } => "rollback",
         }

@@ -1,7 +1,7 @@
 //! The client of the API: one connection per request.
 
 use super::{
-    ChangeRequest, Changed, ConnectionFilter, Connections, Failure, PoolInfo, Sample, SampleRequest,
+    Change, ChangeRequest, Changed, ConnectionFilter, Connections, Failure, PoolInfo, Sample, SampleRequest,
     ServerInfo, ServiceInfo, Stats, Status, VipInfo,
 };
 use crate::config::diff::Difference;
@@ -26,6 +26,8 @@ use tokio::net::UnixStream;
 const READ: Duration = Duration::from_secs(3);
 /// A change may wait for neighbours, a grace period and the verifier.
 const CHANGE: Duration = Duration::from_secs(20);
+/// Copying tables of other sizes takes about four seconds a million connections.
+const RESIZE: Duration = Duration::from_mins(1);
 
 /// Speaks to the agent.
 #[derive(Clone, Debug)]
@@ -71,7 +73,11 @@ impl Client {
     /// # Errors
     /// The agent refuses, fails, or cannot be reached; the same for all that follow.
     pub async fn change(&self, request: &ChangeRequest) -> Result<Changed, Failure> {
-        self.send(Method::POST, "/v1/changes", request).await
+        let resizes =
+            matches!(request.change, Change::LimitsSet(_) | Change::Apply { .. } | Change::Rollback { .. });
+        let limit = if resizes { RESIZE } else { CHANGE };
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(&error))?;
+        self.request_within(limit, Method::POST, "/v1/changes", body.into()).await
     }
 
     /// The revisions that are kept, newest first.
@@ -198,8 +204,18 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, Failure> {
+        let limit = if method == Method::GET { READ } else { CHANGE };
+        self.request_within(limit, method, path, body).await
+    }
+
+    async fn request_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Failure> {
         let request = self.build(method, path, body)?;
-        let limit = if *request.method() == Method::GET { READ } else { CHANGE };
         let answer = tokio::time::timeout(limit, self.exchange(request)).await;
         let (is_success, body) = answer.map_err(|_| self.too_late(limit))??;
         if is_success {

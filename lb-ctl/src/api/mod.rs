@@ -15,6 +15,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod upgrade;
 
 pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};
 pub use decap::{DecapInterface, DecapStatus};
@@ -29,6 +30,7 @@ pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,
     ServiceTraffic, Stats, UnsentCount, verdict_word,
 };
+pub use upgrade::UpgradeOutcome;
 
 use crate::config::diff::Difference;
 use crate::config::intent::Actor;

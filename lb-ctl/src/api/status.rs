@@ -47,6 +47,9 @@ pub struct Status {
     /// The process id of an agent that is there and does not answer; what follows was then read without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_agent: Option<u32>,
+    /// When an agent last said that it is there, in seconds since 1970 (UTC), when none supervises what is forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupervised_since: Option<u64>,
     /// Interfaces, configured or attached.
     pub interfaces: Vec<InterfaceStatus>,
     /// The revision in force.

@@ -14,6 +14,7 @@ pub mod events;
 pub mod export;
 mod file;
 pub mod history;
+pub mod limits;
 pub mod list;
 mod log;
 pub mod pool;
@@ -26,6 +27,7 @@ mod start;
 pub mod stats;
 pub mod status;
 mod unit;
+pub mod upgrade;
 pub mod vip;
 
 use crate::api::client::Client;
@@ -45,6 +47,7 @@ pub fn main(Cli { global, command }: Cli) -> Result<()> {
         Command::Service(command) => wait(command.run(&global)),
         Command::Server(command) => wait(command.run(&global)),
         Command::Pool(command) => wait(command.run(&global)),
+        Command::Limits(command) => wait(command.run(&global)),
         Command::Decap(command) => command.run(&global),
         Command::Status => wait(status::run(&global)),
         Command::List => wait(list::run(&global)),
@@ -56,6 +59,7 @@ pub fn main(Cli { global, command }: Cli) -> Result<()> {
         Command::History => wait(history::run(&global)),
         Command::Rollback(arguments) => wait(rollback::run(&global, arguments)),
         Command::Export(arguments) => wait(export::run(&global, arguments)),
+        Command::Upgrade(arguments) => upgrade::run(&global, arguments),
         Command::Completions(arguments) => completions::run(arguments),
     }
 }

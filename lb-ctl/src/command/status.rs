@@ -1,15 +1,15 @@
 //! `lb-ctl status`. Works without an agent: then it reads what is pinned.
 
 use super::client;
+use crate::agent::limits;
 use crate::api::client::Client;
-use crate::api::{Failure, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::api::{Failure, InterfaceState, InterfaceStatus, Status, Warning};
 use crate::cli::Global;
 use crate::config::model::Mode;
 use crate::datapath::{Attached, Pinned, read_pins};
 use crate::pid_file::{self, AGENT};
 use crate::render;
 use anyhow::Result;
-use lb_common::maps::{MAX_CONNECTIONS, MAX_SERVERS, MAX_SERVICES};
 use lb_common::server::{Server, ServerState};
 use std::collections::BTreeMap;
 
@@ -76,6 +76,7 @@ const fn nothing() -> Status {
     Status {
         agent: None,
         silent_agent: None,
+        unsupervised_since: None,
         interfaces: Vec::new(),
         revision: None,
         orders: BTreeMap::new(),
@@ -94,18 +95,16 @@ fn without_agent(pinned: &Pinned) -> Result<Status> {
     pinned.reader.for_each_connection(|_, _| connections += 1)?;
     let services = kernel.services.len() as u64;
     let (servers, servers_up) = servers(&kernel.servers);
-    let table =
-        |table: &str, used, limit: u32| TableUse { table: table.to_owned(), used, limit: limit.into() };
+    let tables = limits::table_uses(&kernel, connections, None);
+    let heartbeat = kernel.settings.heartbeat;
     Ok(Status {
         interfaces: pinned.attachments.iter().map(interface).collect(),
         services,
         servers,
         servers_up,
-        tables: vec![
-            table("connections", connections, MAX_CONNECTIONS),
-            table("services", services, MAX_SERVICES - 1),
-            table("servers", servers, MAX_SERVERS - 1),
-        ],
+        unsupervised_since: Some(heartbeat).filter(|since| *since != 0),
+        warnings: limits::warnings(&tables),
+        tables,
         ..nothing()
     })
 }

@@ -33,11 +33,15 @@ pub fn apply(
     Ok((next.config, next.intent))
 }
 
-/// What `current` becomes when `file` is applied. A file without interfaces says nothing about them.
+/// What `current` becomes when `file` is applied. A file without interfaces says nothing about them,
+/// nor one without limits about those.
 pub fn replacement(current: &Config, file: &Config) -> Config {
     let mut next = file.clone();
     if next.interfaces.is_empty() {
         next.interfaces.clone_from(&current.interfaces);
+    }
+    if next.limits.is_usual() {
+        next.limits = current.limits;
     }
     next
 }
@@ -68,6 +72,7 @@ impl Draft<'_> {
                 let vip = self.vip(VipAddress(*address));
                 vip.announce = announce.unwrap_or(vip.announce);
             }
+            Change::LimitsSet(limits) => self.config.limits = self.config.limits.overlaid(limits),
             Change::Apply { config, allow_empty } => self.replace(config, *allow_empty)?,
             Change::Rollback { number } => return Err(unresolved(*number)),
         }

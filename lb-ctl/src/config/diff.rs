@@ -1,6 +1,7 @@
 //! What distinguishes two configurations, in the words of an operator.
 
 use super::intent::{Intent, Leaving, Order};
+use super::limits::Limited;
 use super::model::{Config, Pool, Server, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ use std::fmt::{self, Display};
 pub struct Difference {
     /// Added, changed or removed.
     pub change: Kind,
-    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`, `order`, `leaving`; of the kernel's
-    /// tables also `settings`, `key` (what leads to a service), `nat-host`.
+    /// What it is: `service`, `server`, `pool`, `vip`, `interface`, `tunnel-source`, `limit`, `order`, `leaving`; of the
+    /// kernel's tables also `settings`, `key` (what leads to a service), `nat-host`.
     pub object: String,
     /// Its name; a server's is `POOL/SERVER`.
     pub name: String,
@@ -58,7 +59,8 @@ impl Kind {
 /// Settings of one object, in the order in which they are told.
 type Settings = Vec<(&'static str, String)>;
 
-/// What has to change in `old` to make it `new`: services first, then pools, servers, VIPs, interfaces and tunnel sources.
+/// What has to change in `old` to make it `new`: services first, then pools, servers, VIPs, interfaces, tunnel sources
+/// and limits.
 pub fn diff(old: &Config, new: &Config) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut compare = |object: &str, old: Vec<(String, Settings)>, new: Vec<(String, Settings)>| {
@@ -70,6 +72,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Difference> {
     compare("vip", vips(old), vips(new));
     compare("interface", interfaces(old), interfaces(new));
     compare("tunnel-source", tunnel_sources(old), tunnel_sources(new));
+    compare("limit", limits(old), limits(new));
     differences
 }
 
@@ -193,6 +196,12 @@ fn interfaces(config: &Config) -> Vec<(String, Settings)> {
 
 fn tunnel_sources(config: &Config) -> Vec<(String, Settings)> {
     config.tunnel_sources.iter().map(|prefix| (prefix.to_string(), Vec::new())).collect()
+}
+
+/// Each limit is there with a number, chosen or usual, so that none is ever added or removed.
+fn limits(config: &Config) -> Vec<(String, Settings)> {
+    let entry = |what: Limited| (what.to_string(), vec![("at most", config.limits.of(what).to_string())]);
+    Limited::ALL.map(entry).to_vec()
 }
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {

@@ -13,7 +13,9 @@ struct Keys {
 }
 
 const TOP: Keys =
-    Keys { known: &["tunnel-source", "interface", "vip", "service", "pool"], later: &["limits", "alert"] };
+    Keys { known: &["tunnel-source", "limits", "interface", "vip", "service", "pool"], later: &["alert"] };
+const LIMITS: Keys =
+    Keys { known: &["connections", "services", "servers", "slots"], later: &["affinity", "half-open"] };
 const INTERFACE: Keys = Keys { known: &["name", "mode"], later: &[] };
 const VIP: Keys = Keys { known: &["address", "announce"], later: &["echo"] };
 const SERVICE: Keys = Keys {
@@ -26,6 +28,9 @@ const SERVER: Keys = Keys { known: &["name", "address", "method", "weight"], lat
 /// Checks every key of `document`, and takes out what says no more than the default.
 pub(super) fn check(document: &mut DeTable<'_>, source: &Source<'_>) -> Result<(), ConfigError> {
     check_table(document, &TOP, "", source)?;
+    if let Some(DeValue::Table(limits)) = document.get_mut("limits").map(toml::Spanned::get_mut) {
+        check_table(limits, &LIMITS, "limits.", source)?;
+    }
     for (section, keys) in [("interface", &INTERFACE), ("vip", &VIP), ("service", &SERVICE), ("pool", &POOL)]
     {
         for (index, table) in tables(document, section) {

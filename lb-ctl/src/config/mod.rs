@@ -6,6 +6,7 @@ pub mod diff;
 pub mod error;
 pub mod intent;
 mod keys;
+pub mod limits;
 pub mod model;
 pub mod nearest;
 pub mod parse;

@@ -1,6 +1,7 @@
 //! The desired configuration, as the file, the store and the API spell it.
 
 pub use super::address::{Endpoint, ServerAddress, VipAddress};
+pub use super::limits::Limits;
 pub use super::ports::Ports;
 pub use super::prefix::Prefix;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -19,6 +20,9 @@ pub struct Config {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub tunnel_sources: Vec<Prefix>,
+    /// How much the tables have room for.
+    #[serde(default, skip_serializing_if = "Limits::is_usual")]
+    pub limits: Limits,
     /// Interfaces that the program is attached to.
     #[serde(default, rename = "interface", skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,

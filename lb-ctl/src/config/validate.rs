@@ -2,8 +2,8 @@
 
 use super::ConfigError;
 use super::address::AddressError;
+use super::limits::Limited;
 use super::model::{Config, Method, Pool, Prefix, Server, Service, VipAddress};
-use lb_common::maps::{MAX_SERVERS, MAX_SERVICE_KEYS, MAX_SERVICES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -18,6 +18,7 @@ pub const MAX_INTERFACE_NAME: usize = 15;
 /// The first thing that is wrong with it, by name.
 pub fn validate(config: &Config) -> Result<(), ConfigError> {
     interfaces(config)?;
+    config.limits.validate()?;
     tunnel_sources(config)?;
     config.vips.iter().try_for_each(|entry| vip(entry.address.0).map_err(|error| error.at("vip")))?;
     unique("VIP", config.vips.iter().map(|vip| vip.address.to_string()))?;
@@ -205,15 +206,18 @@ fn limits(config: &Config) -> Result<(), ConfigError> {
     let sizes: BTreeMap<_, _> = config.pools.iter().map(|pool| (&pool.name, pool.servers.len())).collect();
     let pools = config.services.iter().flat_map(|service| &service.pools);
     let servers: usize = pools.map(|pool| sizes.get(pool).copied().unwrap_or(0)).sum();
-    // Index 0 of the tables of services and servers is never used.
+    let limit = |what| config.limits.of(what);
     let rows = [
-        ("services", config.services.len(), MAX_SERVICES - 1),
-        ("ports of services", keys, MAX_SERVICE_KEYS),
-        ("servers, each counted once per service,", servers, MAX_SERVERS - 1),
+        ("services", config.services.len(), limit(Limited::Services), Limited::Services),
+        ("ports of services", keys, config.limits.capacities().service_keys, Limited::Services),
+        ("servers, each counted once per service,", servers, limit(Limited::Servers), Limited::Servers),
     ];
-    for (what, count, limit) in rows {
+    for (what, count, limit, raised) in rows {
         if count > usize::try_from(limit).unwrap_or(usize::MAX) {
-            return Err(ConfigError::conflict(format!("{count} {what} are too many: at most {limit}")));
+            let message = format!("{count} {what} are too many: at most {limit}");
+            return Err(ConfigError::conflict(message).hint(format!(
+                "`lb-ctl limits set --{raised} NUMBER`, or `[limits]` in the file, raises it"
+            )));
         }
     }
     Ok(())

@@ -68,6 +68,14 @@ pub(crate) fn is_taken(role: &Role, state_dir: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Refuses to go on while another process has the lock of `role`.
+pub(crate) fn refuse_beside(role: &Role, state_dir: &Path) -> Result<(), Failure> {
+    if is_taken(role, state_dir) {
+        return Err(taken(role, last_holder(role, state_dir), state_dir));
+    }
+    Ok(())
+}
+
 /// The process that has the lock of `role`, or had it last.
 pub(crate) fn last_holder(role: &Role, state_dir: &Path) -> Option<u32> {
     holder(&mut File::open(state_dir.join(role.file)).ok()?).map(|holder| holder.pid)

@@ -2,7 +2,7 @@
 
 use super::status::attached_words;
 use super::style;
-use crate::api::{Changed, Cut, Failure};
+use crate::api::{Changed, Cut, Failure, UpgradeOutcome};
 use crate::config::diff::{Difference, Kind};
 use std::path::Path;
 
@@ -81,6 +81,22 @@ pub fn started_unit(enabled: bool, interface: &str) -> String {
     );
     let advice = "`systemctl enable lb-agent` starts it after a reboot as well";
     if enabled { started } else { started + &style::labelled(style::HINT, "note", advice) }
+}
+
+/// What an upgrade came to.
+pub fn upgraded(outcome: &UpgradeOutcome) -> String {
+    match outcome {
+        UpgradeOutcome::Current => {
+            "nothing to upgrade: the program and its tables are this version's\n".to_owned()
+        }
+        UpgradeOutcome::Replaced { interfaces } => {
+            format!("replaced the program on {}; the tables are as they were\n", interfaces.join(", "))
+        }
+        UpgradeOutcome::Migrated { from, to, interfaces, .. } => {
+            let on = if interfaces.is_empty() { "no interface".to_owned() } else { interfaces.join(", ") };
+            format!("migrated the tables from schema {from} to {to}, and replaced the program on {on}\n")
+        }
+    }
 }
 
 fn lines(differences: &[Difference]) -> String {

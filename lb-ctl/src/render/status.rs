@@ -84,7 +84,8 @@ fn drift(drift: &Drift) -> String {
     format!("\ndrift: {times}, the last at {}\n{lines}", utc(last))
 }
 
-fn tables(tables: &[TableUse]) -> String {
+/// Use and limit of each table.
+pub fn tables(tables: &[TableUse]) -> String {
     let mut table = Table::new(["Table", "Used", "Limit"]);
     for entry in tables {
         table.row([text(&entry.table), number(entry.used), number(entry.limit)]);
@@ -94,6 +95,7 @@ fn tables(tables: &[TableUse]) -> String {
 
 fn supervision(status: &Status) -> String {
     let forwards = status.interfaces.iter().any(|interface| interface.state == InterfaceState::Attached);
+    let since = status.unsupervised_since.map(|since| format!(" since {}", utc(since))).unwrap_or_default();
     match &status.agent {
         Some(agent) => {
             let (pid, version, since) = (agent.pid, &agent.version, utc(agent.since));
@@ -105,10 +107,18 @@ fn supervision(status: &Status) -> String {
         }
         None if status.silent_agent.is_some() => {
             let pid = status.silent_agent.unwrap_or_default();
-            format!("agent: {}pid {pid} does not answer, not supervised{:#}\n", style::ERROR, style::ERROR)
+            format!(
+                "agent: {}pid {pid} does not answer, not supervised{since}{:#}\n",
+                style::ERROR,
+                style::ERROR
+            )
         }
         None if forwards => {
-            format!("agent: {}not running; forwarding, not supervised{:#}\n", style::WARNING, style::WARNING)
+            format!(
+                "agent: {}not running; forwarding, not supervised{since}{:#}\n",
+                style::WARNING,
+                style::WARNING
+            )
         }
         None => format!("agent: {}not running, not forwarding{:#}\n", style::WARNING, style::WARNING),
     }

@@ -120,6 +120,7 @@ fn status_tells_who_supervises_and_what_is_wrong() {
     };
     let running = Status {
         silent_agent: None,
+        unsupervised_since: None,
         agent: Some(AgentInfo { pid: 4711, version: "0.1.0".into(), since: 1_700_000_000 }),
         interfaces: vec![
             interface("eth0", Some(2), InterfaceState::Attached, Some(AttachedMode::Native)),
@@ -138,7 +139,8 @@ fn status_tells_who_supervises_and_what_is_wrong() {
             hint: Some("it is attached when it comes back".into()),
         }],
     };
-    let orphaned = Status { agent: None, warnings: Vec::new(), ..running.clone() };
+    let since = Some(1_795_867_387);
+    let orphaned = Status { agent: None, unsupervised_since: since, warnings: Vec::new(), ..running.clone() };
     let nothing = Status {
         revision: None,
         orders: BTreeMap::new(),

@@ -7,7 +7,6 @@ use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{self, Tables};
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::address::Address;
-use lb_common::maps::{MAX_NAT_HOSTS, MAX_SERVERS};
 use lb_common::server::{Method, NextHop, Server, ServerRef, ServerState};
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
@@ -42,7 +41,7 @@ pub(super) fn hosts(
     let held = quarantine.servers.iter().filter_map(|id| kernel.servers.get(id)).map(|server| server.host);
     let mut hosts = known_hosts(&wanted, kernel);
     let busy = kernel.nat_hosts.values().copied().chain(held).chain(hosts.values().copied());
-    let mut ids = Ids::new("nat hosts", MAX_NAT_HOSTS, busy.collect::<Vec<_>>());
+    let mut ids = Ids::new("nat hosts", kernel.capacities.nat_hosts, busy.collect::<Vec<_>>());
     for address in wanted {
         let id = match hosts.get(&address) {
             Some(id) => *id,
@@ -86,7 +85,7 @@ pub(super) fn reconcile(
         kernel.servers.iter().filter(|(id, server)| is_alive(server) && !quarantine.servers.contains(id));
     let known: BTreeMap<Identity, u32> = living.clone().map(|(id, server)| (identity(server), *id)).collect();
     let busy = living.map(|(id, _)| *id).chain(quarantine.servers.iter().copied());
-    let mut ids = Ids::new("servers", MAX_SERVERS, busy);
+    let mut ids = Ids::new("servers", kernel.capacities.servers, busy);
     let mut kept = BTreeSet::new();
     let mut all = Vec::new();
     for (service, id) in tables.services.iter().zip(places.services) {

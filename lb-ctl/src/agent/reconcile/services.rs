@@ -5,7 +5,6 @@ use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{Service, Tables};
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::address::Address;
-use lb_common::maps::MAX_SERVICES;
 use lb_common::service::ServiceKey;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +30,7 @@ pub(super) fn assign(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) 
     }
     let busy =
         kernel.services.keys().chain(kernel.service_keys.values()).chain(&quarantine.services).copied();
-    let mut ids = Ids::new("services", MAX_SERVICES, busy);
+    let mut ids = Ids::new("services", kernel.capacities.services, busy);
     (0..tables.services.len())
         .map(|place| given.places.get(&place).map_or_else(|| ids.take(), |id| Ok(*id)))
         .collect()

@@ -6,7 +6,6 @@ use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{Service, Tables};
 use crate::datapath::tables::{Kernel, Write};
-use lb_common::maps::{MAX_SLOTS, MAX_VIEWS};
 use lb_common::scheduler::Member;
 use lb_common::server::ServerRef;
 use lb_common::service::{ServiceKey, SlotRange, View};
@@ -23,9 +22,13 @@ pub(super) fn reconcile(
     let ranges =
         kernel.views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len > 0);
     let mut free = Free {
-        views: Ids::new("views", MAX_VIEWS, kernel.services.values().chain(&quarantine.views).copied()),
+        views: Ids::new(
+            "views",
+            kernel.capacities.views,
+            kernel.services.values().chain(&quarantine.views).copied(),
+        ),
         arena: Arena::new(
-            MAX_SLOTS,
+            kernel.capacities.slots,
             ranges.map(|range| (range.first, range.len)).chain(quarantine.ranges.iter().copied()),
         ),
     };

@@ -42,7 +42,6 @@ fn the_example_is_what_it_says() {
         weight,
     };
     let want = Config {
-        tunnel_sources: Vec::new(),
         interfaces: vec![Interface { name: "eth0".into(), mode: Mode::Auto }],
         vips: vec![Vip { address: "192.0.2.10".parse().unwrap(), announce: Announce::Arp }],
         services: vec![Service {
@@ -61,6 +60,7 @@ fn the_example_is_what_it_says() {
                 server("pc3", "10.1.0.13", Method::Ipip, 1),
             ],
         }],
+        ..Config::default()
     };
     assert_eq!(config, want);
 }
@@ -245,16 +245,15 @@ fn v6(second: u16) -> impl Strategy<Value = IpAddr> {
 /// Configurations that are valid but for what [`validate`] finds, which the test throws out.
 fn config() -> impl Strategy<Value = Config> {
     let vip = prop_oneof![any::<u8>().prop_map(|d| IpAddr::from([192, 0, 2, d])), v6(0xdb9)];
-    let pool = (name(), proptest::collection::vec(server(), 0..4))
-        .prop_map(|(name, servers)| Pool { name, servers });
+    let pool =
+        (name(), prop::collection::vec(server(), 0..4)).prop_map(|(name, servers)| Pool { name, servers });
     let service = (name(), vip.clone(), ports(), any::<[bool; 2]>(), 0..4_usize);
     let lists = (proptest::collection::vec(pool, 1..4), proptest::collection::vec(service, 0..4));
-    let vips = proptest::collection::btree_map(vip, any::<bool>(), 0..3);
     let v4 = any::<[u8; 3]>().prop_map(|[b, c, d]| format!("10.{b}.{c}.{d}/32"));
     let v6 = any::<[u16; 2]>().prop_map(|[a, b]| format!("2001:db8:{a:x}:{b:x}::/64"));
     let sources = (proptest::option::of(v4), proptest::option::of(v6))
         .prop_map(|(v4, v6)| v4.into_iter().chain(v6).map(|text| text.parse().unwrap()).collect());
-    let others = (vips, proptest::option::of(name()), sources);
+    let others = (prop::collection::btree_map(vip, any::<bool>(), 0..3), prop::option::of(name()), sources);
     (lists, others).prop_map(|((pools, services), (vips, interface, tunnel_sources))| Config {
         tunnel_sources,
         interfaces: interface.map(|name| Interface { name, mode: Mode::Native }).into_iter().collect(),
@@ -278,6 +277,7 @@ fn config() -> impl Strategy<Value = Config> {
             })
             .collect(),
         pools,
+        ..Config::default()
     })
 }
 
