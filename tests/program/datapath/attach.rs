@@ -1,17 +1,16 @@
 //! The program on interfaces: modes, replacement in place, interfaces that come and go, programs of others.
 
-use super::{ip, isolated, open};
+use super::{ip, isolated, open, output_of_ip};
 use lb_ctl::config::model::Mode;
 use lb_ctl::datapath::{AttachMode, DatapathError};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 const PAIR: &str = "link add left type veth peer name right";
 
 /// How an XDP program is attached, as `ip` says it (`xdp` is native), and its id.
 fn xdp_of(interface: &str) -> Option<(String, String)> {
-    let output = Command::new("ip").args(["-details", "link", "show", interface]).output().unwrap();
+    let output = output_of_ip(&format!("-details link show {interface}"));
     let text = String::from_utf8(output.stdout).unwrap();
     let words: Vec<&str> = text.split_whitespace().collect();
     let mode = words.iter().find(|word| matches!(**word, "xdp" | "xdpgeneric" | "xdpoffload"))?;

@@ -1,6 +1,6 @@
 //! A datapath full of flows and counters, and every byte of its tables.
 
-use super::{PORT, VIP, ip, service};
+use super::{PORT, VIP, ip, no_fork, service};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use lb_common::server::Method;
 use lb_ctl::config::model::Mode;
@@ -19,6 +19,7 @@ pub(super) fn small() -> Capacities {
 
 pub(super) fn open(bpffs: &Path) -> Datapath {
     let options = OpenOptions { bpffs: bpffs.join("lb"), debug_log: false };
+    let _guard = no_fork();
     Datapath::open_sized(&options, &small()).unwrap()
 }
 

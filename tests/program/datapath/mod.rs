@@ -23,8 +23,9 @@ use lb_tests::packet::DIRECTOR_MAC;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{env, fs, process, thread};
 
 /// Runs `test` on a thread with a network namespace of its own, and hands it a fresh BPF file system.
@@ -53,14 +54,30 @@ fn isolated(test: impl FnOnce(&Path) + Send) {
     }
 }
 
+/// Held while a process is made: until it runs its own program it has every descriptor of this one, locks as well.
+static FORK: Mutex<()> = Mutex::new(());
+
+/// Waits until no process that is being made holds the lock of pins that were let go.
+fn no_fork() -> MutexGuard<'static, ()> {
+    FORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `ip` with these words writes.
+fn output_of_ip(words: &str) -> Output {
+    // To its end: that it runs its own program is known to its parent before its descriptors are closed.
+    let _guard = no_fork();
+    Command::new("ip").args(words.split_whitespace()).output().unwrap()
+}
+
 /// Runs `ip` with these words.
 fn ip(words: &str) {
-    let output = Command::new("ip").args(words.split_whitespace()).output().unwrap();
+    let output = output_of_ip(words);
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Opens the datapath with its pins at `lb` below `bpffs`.
 fn open(bpffs: &Path) -> Result<Datapath, DatapathError> {
+    let _guard = no_fork();
     Datapath::open(&OpenOptions { bpffs: bpffs.join("lb"), debug_log: false })
 }
 

@@ -1,10 +1,11 @@
 //! Tables of an older schema, and programs of another version: replaced while they are attached.
 
 use super::full::{array, attached, contents, directories, fill, send, small};
-use super::isolated;
+use super::{isolated, no_fork, open};
 use aya::maps::{Array, MapData};
 use lb_common::maps::SCHEMA_VERSION;
-use lb_ctl::datapath::{Datapath, DatapathError, OpenOptions, Upgraded, upgrade};
+use lb_ctl::config::model::Mode;
+use lb_ctl::datapath::{self, DatapathError, Result, Upgraded, decap};
 use std::fs;
 use std::path::Path;
 
@@ -20,6 +21,11 @@ fn age(bpffs: &Path, version: u32) {
     map.pin(&place).unwrap();
 }
 
+fn upgrade(bpffs: &Path, migrate: bool) -> Result<Upgraded> {
+    let _guard = no_fork();
+    datapath::upgrade(bpffs, migrate)
+}
+
 #[test]
 fn tables_of_schema_1_are_migrated_when_it_is_asked_for() {
     isolated(|bpffs| {
@@ -29,8 +35,7 @@ fn tables_of_schema_1_are_migrated_when_it_is_asked_for() {
         drop(datapath);
         age(bpffs, 1);
         let lb = bpffs.join("lb");
-        let options = OpenOptions { bpffs: lb.clone(), debug_log: false };
-        for error in [Datapath::open(&options).unwrap_err(), upgrade(&lb, false).unwrap_err()] {
+        for error in [open(bpffs).unwrap_err(), upgrade(&lb, false).unwrap_err()] {
             assert!(
                 matches!(error, DatapathError::Schema { pinned: 1, ours: SCHEMA_VERSION, .. }),
                 "{error}"
@@ -43,7 +48,7 @@ fn tables_of_schema_1_are_migrated_when_it_is_asked_for() {
         assert!(contents(bpffs) == before, "an element changed");
         assert_eq!(directories(bpffs), ["links", "maps"]);
         assert_eq!(upgrade(&lb, true).unwrap(), Upgraded::Current);
-        let mut datapath = Datapath::open(&options).unwrap();
+        let mut datapath = open(bpffs).unwrap();
         let now = datapath.snapshot().unwrap();
         assert_eq!(now.settings, lb_common::counters::Settings { heartbeat: 0, ..tables.settings });
         assert_eq!(now.capacities, small());
@@ -70,5 +75,23 @@ fn an_upgrade_needs_pins_and_no_agent() {
         assert!(matches!(upgrade(&lb, false).unwrap_err(), DatapathError::InUse { .. }));
         drop(datapath);
         assert_eq!(upgrade(&lb, false).unwrap(), Upgraded::Current);
+    });
+}
+
+#[test]
+fn another_program_is_replaced_where_it_is_attached() {
+    isolated(|bpffs| {
+        let lb = bpffs.join("lb");
+        let mut datapath = attached(bpffs);
+        fill(&mut datapath);
+        let before = contents(bpffs);
+        datapath.detach("other").unwrap();
+        drop(datapath);
+        // Any other program will do: this one lies in the same objects.
+        decap::attach(&lb, "other", Mode::Auto, &[]).unwrap();
+        fs::rename(lb.join("decap/links/other"), lb.join("links/other")).unwrap();
+        assert_eq!(upgrade(&lb, false).unwrap(), Upgraded::Replaced(vec!["other".to_owned()]));
+        assert_eq!(upgrade(&lb, false).unwrap(), Upgraded::Current);
+        assert!(contents(bpffs) == before, "an element changed");
     });
 }
