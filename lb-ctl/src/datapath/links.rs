@@ -20,7 +20,7 @@ pub struct PinnedLink {
 
 /// Every pinned link, by name.
 pub(super) fn links(pins: &Pins, program: BorrowedFd<'_>) -> Result<Vec<PinnedLink>> {
-    let ours = sys::program_id(program).map_err(kernel("look at the program"))?;
+    let ours = sys::id_of(program).map_err(kernel("look at the program"))?;
     let mut links = Vec::new();
     for name in pins.link_names()? {
         let path = pins.link(&name);

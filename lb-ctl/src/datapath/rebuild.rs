@@ -14,10 +14,10 @@ use super::object::{DIRECTOR, LoadOptions, Loaded};
 use super::pins::{self, Pins};
 use super::running::{self, Running};
 use super::schema;
-use super::sys::RawMap;
+use super::sys::{self, RawMap};
 use lb_common::maps::MAX_HOLD_MS;
 use std::fs;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,8 @@ pub struct Rebuilt {
     pub hold: Duration,
 }
 
+/// The name of the new program's pin beside the new maps: who finds it on an interface knows that they are in use.
+pub(super) const PROGRAM: &str = "PROGRAM";
 /// Passes over the flows before the programs change places: each leaves less to the last one.
 const PASSES: u32 = 4;
 /// A pass that found no more than this is the last.
@@ -69,6 +71,8 @@ pub(super) struct Plan<'a> {
     pub(super) debug_log: bool,
     /// Their names and numbers of entries.
     pub(super) anew: Vec<(&'static str, u32)>,
+    /// The program with the old maps, which comes back if the new ones cannot be used; `None` if no interface runs one.
+    pub(super) old: Option<BorrowedFd<'a>>,
 }
 
 /// Is told each step before it is done.
@@ -100,12 +104,14 @@ impl Plan<'_> {
         let (maps, next) = (self.pins.maps(), self.pins.next());
         pins::make_directory(&next)?;
         let names: Vec<&'static str> = self.anew.iter().map(|(name, _)| *name).collect();
-        DIRECTOR.load(&LoadOptions {
+        let loaded = DIRECTOR.load(&LoadOptions {
             pins: Some(&maps),
             anew: Some((&next, &names)),
             debug_log: self.debug_log,
             entries: &self.anew,
-        })
+        })?;
+        sys::pin(loaded.program.as_fd(), &next.join(PROGRAM)).map_err(kernel("pin the new program"))?;
+        Ok(loaded)
     }
 
     fn bring_over(&self, loaded: &Loaded, links: &[Running], watch: Watch<'_>) -> Result<Rebuilt> {
@@ -160,9 +166,11 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Gives every interface the program back that it had, and the old maps what the new program wrote.
+    /// Gives every interface the old program back, and the old maps what the new program wrote.
     fn take_back(&self, links: &[Running]) -> Result<()> {
-        links.iter().try_for_each(|link| link.run(link.program.as_fd()))?;
+        if let Some(old) = self.old {
+            links.iter().try_for_each(|link| link.run(old))?;
+        }
         clock::grace()?;
         if let Some(tables) = FlowTables::open(self.pins, &self.pins.next())? {
             Copier::new(&tables.new, &tables.old).merge(|| Ok(()))?;
@@ -238,6 +246,10 @@ pub(super) fn finish(pins: &Pins, watch: Watch<'_>) -> Result<()> {
     for name in pins::names_in(&done)? {
         watch(Step::Rename);
         let (from, to) = (done.join(&name), pins.maps().join(&name));
+        if name == PROGRAM {
+            fs::remove_file(&from).map_err(kernel(format!("remove {}", from.display())))?;
+            continue;
+        }
         fs::rename(&from, &to).map_err(kernel(format!("rename {}", from.display())))?;
     }
     watch(Step::Clean);

@@ -7,13 +7,13 @@ use super::object::{DIRECTOR, LoadOptions};
 use super::pins::{self, Pins};
 use super::rebuild::{Plan, Rebuilt, Step, raw};
 use super::recovery;
-use super::running;
+use super::running::{self, Running};
 use super::schema;
 use super::sys;
 use super::{Datapath, clock};
 use lb_common::maps::SCHEMA_VERSION;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 impl Datapath {
@@ -31,7 +31,8 @@ impl Datapath {
         if anew.is_empty() {
             return Ok(Rebuilt::default());
         }
-        let (loaded, rebuilt, settled) = Plan { pins, debug_log: self.debug_log, anew }.run(watch)?;
+        let (loaded, rebuilt, settled) =
+            Plan { pins, debug_log: self.debug_log, anew, old: Some(self.program.as_fd()) }.run(watch)?;
         let Self { program, maps, log, .. } = Self::with(loaded, None)?;
         (self.program, self.maps) = (program, maps);
         self.log = log.or_else(|| self.log.take());
@@ -91,7 +92,7 @@ fn replace(pins: &Pins) -> Result<Upgraded> {
     let own = tag(loaded.program.as_fd())?;
     let mut replaced = Vec::new();
     for link in running::all(pins)? {
-        if tag(link.program.as_fd())? != own {
+        if tag(program_of(&link)?.as_fd())? != own {
             link.run(loaded.program.as_fd())?;
             replaced.push(link.name);
         }
@@ -101,6 +102,11 @@ fn replace(pins: &Pins) -> Result<Upgraded> {
     }
     clock::grace()?;
     Ok(Upgraded::Replaced(replaced))
+}
+
+/// The program that a link runs. For a command of root, not for an agent.
+fn program_of(link: &Running) -> Result<OwnedFd> {
+    sys::program_by_id(link.program).map_err(kernel(format!("look at the program on {}", link.name)))
 }
 
 fn tag(program: BorrowedFd<'_>) -> Result<[u8; 8]> {
@@ -115,8 +121,11 @@ fn migrate_from(pins: &Pins, from: u32) -> Result<Upgraded> {
     };
     let entries = |name: &&'static str| Ok((*name, raw(&maps, name)?.info().max_entries));
     let anew = changed.iter().map(entries).collect::<Result<Vec<_>>>()?;
-    let (_loaded, rebuilt, settled) = Plan { pins, debug_log: false, anew }.run(&mut |_| {})?;
+    let links = running::all(pins)?;
+    let old = links.first().map(program_of).transpose()?;
+    let old = old.as_ref().map(OwnedFd::as_fd);
+    let (_loaded, rebuilt, settled) = Plan { pins, debug_log: false, anew, old }.run(&mut |_| {})?;
     settled?;
-    let interfaces = running::all(pins)?.into_iter().map(|link| link.name).collect();
+    let interfaces = links.into_iter().map(|link| link.name).collect();
     Ok(Upgraded::Migrated { from, interfaces, rebuilt })
 }

@@ -3,19 +3,17 @@
 use super::attach::open_link;
 use super::error::{Result, kernel};
 use super::pins::Pins;
-use super::sys::{self, RawLink};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use super::sys::RawLink;
+use std::os::fd::BorrowedFd;
 
-/// A link that holds an interface, with the program that it runs now.
+/// A link that holds an interface.
 #[derive(Debug)]
 pub(super) struct Running {
     /// The name of the interface.
     pub(super) name: String,
     link: RawLink,
-    /// The program that it ran when it was looked at.
-    pub(super) program: OwnedFd,
-    /// The kernel's id of that program.
-    pub(super) id: u32,
+    /// The kernel's id of the program that it ran when it was looked at.
+    pub(super) program: u32,
 }
 
 /// The pinned links whose interface is there.
@@ -27,8 +25,7 @@ pub(super) fn all(pins: &Pins) -> Result<Vec<Running>> {
         let Some(link) = open_link(&path)? else { continue };
         let info = link.info().map_err(looking())?;
         if info.ifindex != 0 {
-            let program = sys::program_by_id(info.program).map_err(looking())?;
-            all.push(Running { name, link, program, id: info.program });
+            all.push(Running { name, link, program: info.program });
         }
     }
     Ok(all)
@@ -43,11 +40,5 @@ impl Running {
             Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(()),
             other => other.map_err(kernel(format!("replace the program on {}", self.name))),
         }
-    }
-
-    /// The ids of the maps that its program uses.
-    pub(super) fn maps(&self) -> Result<Vec<u32>> {
-        use std::os::fd::AsFd as _;
-        sys::maps_of(self.program.as_fd()).map_err(kernel(format!("look at the program on {}", self.name)))
     }
 }

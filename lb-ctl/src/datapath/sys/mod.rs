@@ -12,8 +12,8 @@ mod program_info;
 pub(super) use interface::{interface_index, local_addresses};
 pub(super) use link::RawLink;
 pub(super) use map::{Batch, RawMap, create_array};
-pub(super) use program::{program_id, test_run};
-pub(super) use program_info::{maps_of, program_by_id, tag_of};
+pub(super) use program::test_run;
+pub(super) use program_info::{id_of, program_by_id, tag_of};
 
 use aya_obj::generated::bpf_cmd;
 use std::ffi::CString;

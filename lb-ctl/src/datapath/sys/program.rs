@@ -1,10 +1,10 @@
-//! A loaded program: what it is, and running it on one packet.
+//! Running a loaded program on one packet.
 
-use super::{bpf, info, number};
+use super::{bpf, number};
 use aya_obj::generated::bpf_cmd;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 #[repr(C)]
 #[derive(IntoBytes)]
@@ -40,19 +40,6 @@ struct Context {
 }
 
 const LARGEST: usize = 65_536;
-
-/// The beginning of `bpf_prog_info`.
-#[repr(C)]
-#[derive(FromBytes, IntoBytes)]
-struct Info {
-    kind: u32,
-    id: u32,
-}
-
-/// The number by which the kernel knows `program`.
-pub(in crate::datapath) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
-    info::<Info>(program).map(|info| info.id)
-}
 
 /// Runs `program` once on `packet`: what it returned, and the packet as it left it.
 ///
