@@ -254,7 +254,13 @@ mod tests {
             services: [(3, 1)].into(),
             servers: [(server, entry)].into(),
             interfaces: [(DEVICE, Interface { ifindex: 11, mtu: 1_500, mac: [2; 6] })].into(),
-            settings: Settings { schema: 9, flags: SETTING_NAT, sample_period: 0, answers_per_second: 0 },
+            settings: Settings {
+                schema: 9,
+                flags: SETTING_NAT,
+                sample_period: 0,
+                answers_per_second: 0,
+                ..Settings::default()
+            },
             ..Kernel::default()
         };
         let desired = super::super::state::Desired {

@@ -12,12 +12,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
-use nix::unistd::{Gid, Group};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -258,51 +255,5 @@ impl Client {
     /// What the agent said when it refused.
     pub(super) fn refusal(&self, body: &[u8]) -> Failure {
         serde_json::from_slice(body).unwrap_or_else(|_| self.broken(&String::from_utf8_lossy(body)))
-    }
-
-    fn unreachable(&self, error: &io::Error) -> Failure {
-        let path = self.socket.display();
-        let starts = "`lb-ctl attach INTERFACE` starts one";
-        let known = [
-            (ErrorKind::NotFound, "no such file", starts),
-            (ErrorKind::ConnectionRefused, "nobody answers", starts),
-            (ErrorKind::WouldBlock, "its queue is full, it takes no more connections", HUNG),
-        ];
-        if error.kind() == ErrorKind::PermissionDenied {
-            let message = format!("cannot reach the agent at {path}: permission denied");
-            return Failure::failed(message).with_hint(who_may(&self.socket));
-        }
-        let known = known.into_iter().find(|(kind, ..)| *kind == error.kind());
-        let (fact, hint) = match known {
-            Some((_, fact, hint)) => (fact.to_owned(), hint),
-            None => (error.to_string(), "`--socket` or LB_SOCKET name another socket"),
-        };
-        Failure::failed(format!("cannot reach the agent at {path}: {fact}")).with_hint(hint)
-    }
-
-    pub(super) fn broken(&self, error: &impl ToString) -> Failure {
-        Failure::failed(format!(
-            "cannot talk to the agent at {}: {}",
-            self.socket.display(),
-            error.to_string()
-        ))
-    }
-
-    pub(super) fn too_late(&self, limit: Duration) -> Failure {
-        let path = self.socket.display();
-        let failure = Failure::failed(format!("the agent at {path} gave no answer within {limit:?}"));
-        failure.with_hint(HUNG)
-    }
-}
-
-const HUNG: &str = "forwarding goes on; `lb-ctl status` names its process, what was asked may still be done";
-
-/// Who may use the socket at `path`, as far as this user can see.
-fn who_may(path: &Path) -> String {
-    let usual = || "root and the group of the socket may use it".to_owned();
-    let Ok(file) = fs::metadata(path) else { return usual() };
-    match Group::from_gid(Gid::from_raw(file.gid())) {
-        Ok(Some(group)) => format!("root and the members of group {} may use it", group.name),
-        Ok(None) | Err(_) => usual(),
     }
 }

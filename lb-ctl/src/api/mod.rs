@@ -15,6 +15,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod unreachable;
 mod upgrade;
 
 pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};

@@ -66,7 +66,7 @@ fn known_hosts(wanted: &BTreeSet<Address>, kernel: &Kernel) -> Hosts {
     let mut hosts = Hosts::new();
     let mut given = BTreeSet::new();
     for (address, id) in of_servers.chain(of_table) {
-        let is_id = (1..MAX_NAT_HOSTS).contains(&id) && wanted.contains(&address);
+        let is_id = (1..kernel.capacities.nat_hosts).contains(&id) && wanted.contains(&address);
         if is_id && !hosts.contains_key(&address) && given.insert(id) {
             hosts.insert(address, id);
         }

@@ -69,7 +69,7 @@ fn place_of_id(id: u32, kernel: &Kernel) -> Option<Place> {
 fn claims(place: usize, service: &Service, kernel: &Kernel) -> Vec<(bool, Reverse<u32>, usize, u32)> {
     let mut votes = BTreeMap::new();
     let ids = service.keys.iter().filter_map(|key| kernel.service_keys.get(key));
-    for id in ids.filter(|id| (1..MAX_SERVICES).contains(*id)) {
+    for id in ids.filter(|id| (1..kernel.capacities.services).contains(*id)) {
         let count: &mut u32 = votes.entry(*id).or_default();
         *count = count.saturating_add(1);
     }
