@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod datapath;
 pub mod decap;
+pub mod fault;
 pub mod neighbour;
 mod pid_file;
 pub mod render;

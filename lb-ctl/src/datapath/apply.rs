@@ -1,8 +1,9 @@
 //! Writing the tables, one change at a time, in the order that the caller found safe.
 
-use super::error::Result;
+use super::error::{Result, kernel};
 use super::maps::{Device, Maps};
 use super::tables::Write;
+use crate::fault;
 use lb_common::address::Address;
 use lb_common::counters::Settings;
 use lb_common::server::{Interface, NextHop, Server, ServerState};
@@ -60,7 +61,9 @@ impl Maps {
             Write::Slots(first, slots) => self.write_slots(*first, slots),
             Write::Slot(index, slot) => self.write_slots(*index, std::slice::from_ref(slot)),
             Write::View(index, view) => self.write_view(*index, *view),
-            Write::Service(id, view) => self.services.set_word(*id, 0, u64::from(*view)),
+            Write::Service(id, view) => {
+                stored("a service", || self.services.set_word(*id, 0, u64::from(*view)))
+            }
             Write::ServiceKey(key, Some(id)) => self.service_keys.set(key, id),
             Write::ServiceKey(key, None) => self.service_keys.remove(key).map(drop),
             Write::ClearService(id) => {
@@ -75,8 +78,10 @@ impl Maps {
     /// what they say happens.
     pub(super) fn write_settings(&self, settings: Settings) -> Result<()> {
         let words: SettingsWords = zerocopy::transmute!(settings);
-        let chosen = words.iter().enumerate().take(settings_word::HEARTBEAT);
-        chosen.into_iter().try_for_each(|(place, word)| self.settings.set_word(0, place, *word))
+        stored("the settings", || {
+            let chosen = words.iter().enumerate().take(settings_word::HEARTBEAT);
+            chosen.into_iter().try_for_each(|(place, word)| self.settings.set_word(0, place, *word))
+        })
     }
 
     /// Notes that an agent is there, `now` in seconds since 1970.
@@ -95,9 +100,8 @@ impl Maps {
     /// The word with the state is stored last: until then the entry says what it said, that it is gone.
     fn write_server(&self, id: u32, server: Server) -> Result<()> {
         let words: ServerWords = zerocopy::transmute!(server);
-        for (place, word) in words.iter().enumerate().filter(|(place, _)| *place != server_word::STATE) {
-            self.servers.set_word(id, place, *word)?;
-        }
+        let mut rest = words.iter().enumerate().filter(|(place, _)| *place != server_word::STATE);
+        stored("a server", || rest.try_for_each(|(place, word)| self.servers.set_word(id, place, *word)))?;
         self.change_server(id, server_word::STATE, |old| *old = server)
     }
 
@@ -127,12 +131,15 @@ impl Maps {
         let mut server: Server = zerocopy::transmute!(words);
         change(&mut server);
         let words: ServerWords = zerocopy::transmute!(server);
-        self.servers.set_word(id, place, words.get(place).copied().unwrap_or(old))
+        let word = words.get(place).copied().unwrap_or(old);
+        stored("a word of a server", || self.servers.set_word(id, place, word))
     }
 
     fn write_view(&self, index: u32, view: View) -> Result<()> {
         let words: [u64; 8] = zerocopy::transmute!(view);
-        words.iter().enumerate().try_for_each(|(place, word)| self.views.set_word(index, place, *word))
+        stored("a view", || {
+            words.iter().enumerate().try_for_each(|(place, word)| self.views.set_word(index, place, *word))
+        })
     }
 
     fn write_slots(&self, first: u32, slots: &[Slot]) -> Result<()> {
@@ -140,10 +147,12 @@ impl Maps {
             return Ok(());
         }
         let window = self.slots.window(first, slots.len())?;
-        for (place, slot) in slots.iter().enumerate() {
-            window.store(place, slot.0);
-        }
-        Ok(())
+        stored("slots", || {
+            for (place, slot) in slots.iter().enumerate() {
+                window.store(place, slot.0);
+            }
+            Ok(())
+        })
     }
 
     /// The key is removed first and set last: what the program finds through it is whole. The MAC address or MTU of a
@@ -161,4 +170,12 @@ impl Maps {
         self.devices.set(&device, &Device { ifindex: interface.ifindex, program: 0 })?;
         self.interface_keys.set(&interface.ifindex, &device)
     }
+}
+
+/// Stores words of mapped memory between two points of [`fault`].
+fn stored(what: &'static str, store: impl FnOnce() -> Result<()>) -> Result<()> {
+    fault::before(what).map_err(kernel(format!("write {what}")))?;
+    store()?;
+    fault::after(what);
+    Ok(())
 }

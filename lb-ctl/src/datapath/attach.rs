@@ -6,6 +6,7 @@ use super::pins::{self, Pins};
 use super::sys::{self, RawLink};
 use super::xdp_mode;
 use crate::config::model::Mode;
+use crate::fault;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -204,7 +205,8 @@ fn index_of(name: &str) -> Result<Option<u32>> {
 /// Detaches and unpins. Detaching comes first: the pin is the only way back to a link that is still attached.
 pub(super) fn remove(path: &Path, link: &RawLink) -> Result<()> {
     link.detach().map_err(kernel(format!("detach the link at {}", path.display())))?;
-    fs::remove_file(path).map_err(kernel(format!("remove {}", path.display())))
+    fault::around("a removed pin", || fs::remove_file(path))
+        .map_err(kernel(format!("remove {}", path.display())))
 }
 
 fn mode_of(name: &str, ifindex: u32) -> Result<AttachMode> {

@@ -56,6 +56,7 @@ pub use resize::{Upgraded, upgrade};
 pub use sweep::{Load, SweepReport, together};
 
 use crate::config::model::Mode;
+use crate::fault;
 use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
 use lock::Lock;
@@ -117,7 +118,9 @@ impl Datapath {
         pins::check_schema(&directory)?;
         let (debug_log, entries) = (options.debug_log, &capacities.entries());
         let load = LoadOptions { pins: Some(&directory), anew: None, debug_log, entries };
+        fault::before("the pinned maps").map_err(error::kernel("pin the maps"))?;
         let opened = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
+        fault::after("the pinned maps");
         let datapath = Self { _lock: Some(lock), debug_log, recovery, ..opened };
         let settings = datapath.maps.settings();
         if settings.schema == 0 {

@@ -2,6 +2,7 @@
 
 use super::error::{DatapathError, Result, kernel};
 use super::sys::{self, RawMap};
+use crate::fault;
 use aya_obj::Map as MapDefinition;
 use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
@@ -43,7 +44,8 @@ impl Pins {
 
     /// Unpins everything.
     pub(super) fn remove(&self) -> Result<()> {
-        fs::remove_dir_all(&self.0).map_err(kernel(format!("remove {}", self.0.display())))
+        fault::around("no pins", || fs::remove_dir_all(&self.0))
+            .map_err(kernel(format!("remove {}", self.0.display())))
     }
 
     /// Where the maps are.
@@ -114,8 +116,8 @@ pub(super) fn names_in(directory: &Path) -> Result<Vec<String>> {
 
 /// Makes a directory for root alone.
 pub(super) fn make_directory(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().mode(0o700).recursive(true).create(path);
-    made.map_err(kernel(format!("make {}", path.display())))
+    let make = || DirBuilder::new().mode(0o700).recursive(true).create(path);
+    fault::around("a directory of pins", make).map_err(kernel(format!("make {}", path.display())))
 }
 
 /// Opens what is pinned at `path`; `None` if nothing is.

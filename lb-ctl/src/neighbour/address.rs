@@ -1,6 +1,7 @@
 //! Addresses of the host's interfaces.
 
 use super::{Network, NetworkError};
+use crate::fault;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use std::net::IpAddr;
@@ -61,7 +62,11 @@ impl Network {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
             request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
-        request.execute().await.map_err(|e| NetworkError::request(format!("add the address {address}"), e))
+        fault::before("a new address").map_err(NetworkError::fault("a new address"))?;
+        let added = request.execute().await;
+        added.map_err(|e| NetworkError::request(format!("add the address {address}"), e))?;
+        fault::after("a new address");
+        Ok(())
     }
 
     /// Takes `address` off the interface; it is no error if it is not there.
@@ -71,8 +76,12 @@ impl Network {
     /// [`NetworkError::Request`] if the kernel refuses.
     pub async fn remove_address(&self, ifindex: u32, address: IpAddr) -> Result<(), NetworkError> {
         let message = self.handle.address().add(ifindex, address, full_length(address)).message_mut().clone();
+        fault::before("a removed address").map_err(NetworkError::fault("a removed address"))?;
         match self.handle.address().del(message).execute().await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                fault::after("a removed address");
+                Ok(())
+            }
             Err(error) => match NetworkError::request(format!("remove the address {address}"), error) {
                 gone if matches!(gone.errno(), Some(libc::EADDRNOTAVAIL | libc::ENODEV)) => Ok(()),
                 other => Err(other),

@@ -47,6 +47,10 @@ impl NetworkError {
         Self::Request { what: what.into(), source: io_error(error) }
     }
 
+    fn fault(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Request { what: format!("write {what}"), source }
+    }
+
     /// The kernel's error number, if there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {

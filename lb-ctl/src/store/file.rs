@@ -1,6 +1,7 @@
 //! Files that are replaced as a whole: written beside their place, synced, renamed.
 
 use super::StoreError;
+use crate::fault;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -33,19 +34,20 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, StoreError> {
 /// They cannot be written; what was there is unharmed.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let new = path.with_extension("json.new");
-    write_synced(&new, bytes).map_err(|error| {
+    fault::around("a new file of the store", || write_synced(&new, bytes)).map_err(|error| {
         // On a full disk the half of a file would take what room is left.
         fs::remove_file(&new).ok();
         failed("write", &new, error)
     })?;
-    fs::rename(&new, path).map_err(|error| failed("replace", path, error))?;
+    let rename = || fs::rename(&new, path);
+    fault::around("a file of the store", rename).map_err(|error| failed("replace", path, error))?;
     sync_directory(path);
     Ok(())
 }
 
 /// Removes the file at `path`, if it is there.
 pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
+    match fault::around("a removed file of the store", || fs::remove_file(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|error| failed("remove", path, error)),
     }
@@ -61,7 +63,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// and not that nothing was stored.
 fn sync_directory(path: &Path) {
     let directory = path.parent().unwrap_or(Path::new("."));
-    if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
+    let sync = || File::open(directory)?.sync_all();
+    if let Err(error) = fault::around("the directory of the store", sync) {
         tracing::error!(%error, directory = %directory.display(), "stored, but a power cut may undo it");
     }
 }

@@ -1,6 +1,7 @@
 //! One XDP link, by its descriptor.
 
 use super::{bpf, info, number, owned};
+use crate::fault;
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_type};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -55,8 +56,10 @@ impl RawLink {
     pub(in crate::datapath) fn create(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<Self> {
         let attach_type = bpf_attach_type::BPF_XDP as u32;
         let mut attributes = Create { program: number(program.as_raw_fd()), ifindex, attach_type, flags };
-        // SAFETY: the attributes hold no address.
-        owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attributes) }?).map(Self)
+        fault::around("a new link", || {
+            // SAFETY: the attributes hold no address.
+            owned(unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attributes) }?).map(Self)
+        })
     }
 
     /// The link behind `fd`; an error if it is another kind of object.
@@ -72,15 +75,19 @@ impl RawLink {
     pub(in crate::datapath) fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
         let (link, program) = (number(self.0.as_raw_fd()), number(program.as_raw_fd()));
         let mut attributes = Update { link, program, flags: 0, old_program: 0 };
-        // SAFETY: the attributes hold no address.
-        unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attributes) }.map(drop)
+        fault::around("the program of a link", || {
+            // SAFETY: the attributes hold no address.
+            unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attributes) }.map(drop)
+        })
     }
 
     /// Takes the program off the interface at once, whoever else holds the link.
     pub(in crate::datapath) fn detach(&self) -> io::Result<()> {
         let mut attributes = Detach { link: number(self.0.as_raw_fd()) };
-        // SAFETY: the attributes hold no address.
-        unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }.map(drop)
+        fault::around("an interface without its link", || {
+            // SAFETY: the attributes hold no address.
+            unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }.map(drop)
+        })
     }
 
     /// What the kernel says of it.

@@ -1,6 +1,7 @@
 //! One map, by its descriptor: elements as bytes.
 
 use super::{bpf, info, number, owned};
+use crate::fault;
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -112,8 +113,10 @@ impl RawMap {
     /// Sets the value of `key`.
     pub(in crate::datapath) fn update(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let mut element = self.element(key, value)?;
-        // SAFETY: `element` checked the sizes of both slices, which outlive the call.
-        unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) }.map(drop)
+        fault::around("an element of a map", || {
+            // SAFETY: `element` checked the sizes of both slices, which outlive the call.
+            unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) }.map(drop)
+        })
     }
 
     /// Sets the value of `key` if it has none; `false` if it has.
@@ -161,8 +164,10 @@ impl RawMap {
             value: 0,
             flags: 0,
         };
-        // SAFETY: `key` has the size of a key and outlives the call.
-        absent_is_false(unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut element) })
+        fault::around("a map without an element", || {
+            // SAFETY: `key` has the size of a key and outlives the call.
+            absent_is_false(unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut element) })
+        })
     }
 
     /// Reads the elements of the next buckets into `keys` and `values`, which hold equally many.

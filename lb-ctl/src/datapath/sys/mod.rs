@@ -15,6 +15,7 @@ pub(super) use map::{Batch, RawMap, create_array};
 pub(super) use program::test_run;
 pub(super) use program_info::{id_of, program_by_id, tag_of};
 
+use crate::fault;
 use aya_obj::generated::bpf_cmd;
 use std::ffi::CString;
 use std::io;
@@ -73,8 +74,10 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 pub(super) fn pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     let mut attributes = Pin { path: path.as_ptr() as u64, fd: number(fd.as_raw_fd()), flags: 0 };
-    // SAFETY: `path` is a string that outlives the call.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes) }.map(drop)
+    fault::around("a pin", || {
+        // SAFETY: `path` is a string that outlives the call.
+        unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes) }.map(drop)
+    })
 }
 
 #[repr(C)]
