@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Every table as the kernel has it, used entries and others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machine {
-    keys: BTreeMap<ServiceKey, u32>,
-    services: BTreeMap<u32, u32>,
-    views: BTreeMap<u32, View>,
-    slots: BTreeMap<u32, Slot>,
-    servers: BTreeMap<u32, Server>,
-    hosts: BTreeMap<Address, u32>,
-    interfaces: BTreeMap<u16, Interface>,
-    settings: Settings,
+    pub(super) keys: BTreeMap<ServiceKey, u32>,
+    pub(super) services: BTreeMap<u32, u32>,
+    pub(super) views: BTreeMap<u32, View>,
+    pub(super) slots: BTreeMap<u32, Slot>,
+    pub(super) servers: BTreeMap<u32, Server>,
+    pub(super) hosts: BTreeMap<Address, u32>,
+    pub(super) interfaces: BTreeMap<u16, Interface>,
+    pub(super) settings: Settings,
 }
 
 /// A server as a packet meets it, without its id.

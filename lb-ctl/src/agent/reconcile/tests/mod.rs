@@ -2,6 +2,7 @@
 
 mod damage;
 mod machine;
+mod twin;
 mod worlds;
 
 use super::reconcile;
