@@ -24,6 +24,7 @@ macro_rules! cases {
 
 mod answers;
 mod budget;
+mod cycles;
 mod datapath;
 mod decap;
 mod dr;

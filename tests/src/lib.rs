@@ -9,3 +9,4 @@ pub mod lab;
 pub mod packet;
 #[cfg(feature = "datapath")]
 pub mod program;
+pub mod random;

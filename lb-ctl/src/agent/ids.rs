@@ -54,6 +54,12 @@ impl Quarantine {
         *self = Self { servers, ..Self::default() };
     }
 
+    /// Frees those of `waited` that a sweep found no connection to name; the sweep began after a grace period in which
+    /// all of `waited` were here.
+    pub fn swept(&mut self, waited: &BTreeSet<u32>, is_named: impl Fn(u32) -> bool) {
+        self.servers.retain(|id| !waited.contains(id) || is_named(*id));
+    }
+
     pub(super) fn holds_range(&mut self, range: SlotRange) {
         if range.len > 0 {
             self.ranges.insert((range.first, range.len));
@@ -98,6 +104,13 @@ mod tests {
         let mut ids = Ids::new("views", 6, [2, 4, 9]);
         assert_eq!([ids.take(), ids.take(), ids.take()], [Ok(1), Ok(3), Ok(5)]);
         assert_eq!(ids.take(), Err(Full { what: "views", wanted: 1, limit: 5 }));
+    }
+
+    #[test]
+    fn a_sweep_frees_servers_that_waited_and_have_no_connection() {
+        let mut quarantine = Quarantine { servers: [1, 2, 3].into(), ..Quarantine::default() };
+        quarantine.swept(&[1, 2].into(), |id| id == 2);
+        assert_eq!(quarantine.servers, [2, 3].into());
     }
 
     #[test]

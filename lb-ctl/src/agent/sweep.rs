@@ -27,7 +27,7 @@ impl Writer {
         }
         match datapath::now_ms().and_then(|now| self.datapath.sweep(now)) {
             Ok(report) => {
-                self.quarantine.servers.retain(|id| !waiting.contains(id) || report.named.contains_key(id));
+                self.quarantine.swept(&waiting, |id| report.named.contains_key(&id));
                 self.sweeper.report = report;
                 self.let_go();
             }

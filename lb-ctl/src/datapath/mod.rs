@@ -54,6 +54,7 @@ pub use recovery::Recovery;
 pub use redirects::Unsent;
 pub use resize::{Upgraded, upgrade};
 pub use sweep::{Load, SweepReport, together};
+pub use unpinned::Runner;
 
 use crate::config::model::Mode;
 use crate::fault;

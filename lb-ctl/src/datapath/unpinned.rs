@@ -3,13 +3,42 @@
 use super::error::{Result, kernel};
 use super::object::{DIRECTOR, LoadOptions};
 use super::{Datapath, sys};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 /// Tables that take long to make or much memory in their full size.
 const SMALL: [(&str, u32); 4] =
     [("SLOTS", 128 * 1024), ("CONNECTIONS", 4_096), ("HALF_OPEN", 4_096), ("SERVICE_KEYS", 8_192)];
 
+/// The program, to be run on packets in another thread while the tables change.
+#[derive(Debug)]
+pub struct Runner(OwnedFd);
+
+impl Runner {
+    /// As [`Datapath::test_run`] by the loopback device.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::test_run`].
+    pub fn test_run(&self, packet: &[u8]) -> Result<(u32, Vec<u8>)> {
+        run(self.0.as_fd(), packet, None)
+    }
+}
+
+fn run(program: BorrowedFd<'_>, packet: &[u8], ingress: Option<u32>) -> Result<(u32, Vec<u8>)> {
+    sys::test_run(program, packet, ingress)
+        .map_err(kernel(format!("run the program on {} bytes", packet.len())))
+}
+
 impl Datapath {
+    /// A handle for running the program in another thread.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DatapathError::Kernel`] if this process has no more descriptors.
+    pub fn runner(&self) -> Result<Runner> {
+        self.program.try_clone().map(Runner).map_err(kernel("hand out the program"))
+    }
+
     /// Loads the program with small tables that vanish with it. It cannot be attached.
     ///
     /// # Errors
@@ -47,7 +76,6 @@ impl Datapath {
     /// [`super::DatapathError::Kernel`] if the kernel cannot run it: `packet` is shorter than an Ethernet header or
     /// larger than a buffer, or there is no such interface.
     pub fn test_run(&mut self, packet: &[u8], ingress: Option<u32>) -> Result<(u32, Vec<u8>)> {
-        sys::test_run(self.program.as_fd(), packet, ingress)
-            .map_err(kernel(format!("run the program on {} bytes", packet.len())))
+        run(self.program.as_fd(), packet, ingress)
     }
 }
