@@ -5,6 +5,7 @@
 mod continuity;
 mod control;
 mod decap;
+mod crash;
 mod director;
 mod drift;
 mod events;

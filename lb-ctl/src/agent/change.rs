@@ -107,6 +107,8 @@ impl Writer {
         mark: &Mark,
     ) -> Result<(), Failure> {
         let sizes = self.resize(&desired.config.limits)?;
+        let attaching = self.note_attaching(&desired.config);
+        let attaching = attaching.inspect_err(|_| self.resize_back(sizes))?;
         let switched = self.switch_interfaces(&desired.config);
         let switched = switched.inspect_err(|_| self.resize_back(sizes))?;
         let next = Stored {
@@ -124,6 +126,7 @@ impl Writer {
             self.resize_back(sizes);
             return Err(refused);
         }
+        drop(attaching);
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
         if let Err(failure) = self.write(&desired, plan) {

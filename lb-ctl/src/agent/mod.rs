@@ -5,6 +5,7 @@
 //! that no packet can suffer from ([`reconcile`]). Those two are pure.
 
 mod arena;
+mod attaching;
 mod change;
 pub mod compile;
 mod conflicts;

@@ -131,6 +131,7 @@ impl Writer {
         writer.observed = writer.look(&addresses).await.context("cannot look at the network")?;
         writer.count_unsent();
         writer.converge();
+        writer.undo_attaching();
         writer.attach_missing();
         writer.place_vips(true).await;
         Ok(writer)

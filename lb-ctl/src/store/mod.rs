@@ -4,12 +4,14 @@
 //! `history`, `rollback` and a way back from a broken file. What a configuration means is not judged here beyond
 //! [`crate::config::validate`].
 
+mod attaching;
 mod error;
 pub(crate) mod file;
 mod format;
 #[cfg(test)]
 mod tests;
 
+pub use attaching::Attaching;
 pub use error::StoreError;
 
 use crate::config::intent::{Actor, Intent};
