@@ -2,6 +2,7 @@
 //! the kernel is equal to it, connections run on, and nothing is left over.
 
 mod download;
+mod faults;
 mod script;
 mod state;
 

@@ -11,7 +11,7 @@ use crate::support::Balanced;
 /// The configuration and its orders, and what the agent keeps in the kernel beside the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
-    config: String,
+    pub(super) config: String,
     orders: BTreeSet<String>,
     addresses: BTreeSet<String>,
     pins: BTreeSet<String>,
