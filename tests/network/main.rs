@@ -4,11 +4,12 @@
 
 mod continuity;
 mod control;
-mod decap;
 mod crash;
+mod decap;
 mod director;
 mod drift;
 mod events;
+mod files;
 mod interfaces;
 mod lab;
 mod methods;
