@@ -29,7 +29,7 @@ impl Store {
             return Ok(Attaching(None));
         }
         let path = self.directory.join(FILE);
-        let text = names.iter().map(|name| format!("{name}\n")).collect::<String>();
+        let text = names.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
         file::replace(&path, text.as_bytes())?;
         Ok(Attaching(Some(path)))
     }

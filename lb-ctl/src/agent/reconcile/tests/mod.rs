@@ -1,5 +1,6 @@
 //! Every write is applied to a simulated kernel and judged as a packet would see it.
 
+mod anything;
 mod damage;
 mod machine;
 mod twin;
