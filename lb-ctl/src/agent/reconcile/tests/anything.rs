@@ -31,8 +31,8 @@ enum Damage {
 }
 
 impl Machine {
-    fn damage(&mut self, damage: Damage) {
-        match damage {
+    fn damage(&mut self, damage: &Damage) {
+        match *damage {
             Damage::Key(key, id) => put(&mut self.keys, key, id),
             Damage::Service(id, view) => put(&mut self.services, id, view),
             Damage::View(index, view) => drop(self.views.insert(index, view)),
@@ -141,7 +141,9 @@ proptest! {
         after in worlds::any_tables(),
     ) {
         let mut machine = start(&before);
-        damages.into_iter().for_each(|damage| machine.damage(damage));
+        for damage in &damages {
+            machine.damage(damage);
+        }
         repair(&mut machine, &after).unwrap();
         assert_eq!(seen(&machine), seen(&rewritten(&after)));
         assert_eq!((machine.check(), machine.hosts_differ()), (Ok(()), true));
@@ -184,7 +186,7 @@ fn each_kind_of_damage_is_repaired() {
     for (name, damage) in rows {
         let mut machine = start(&wanted);
         let whole = seen(&machine);
-        machine.damage(damage);
+        machine.damage(&damage);
         assert!(
             machine.check().is_err() || !machine.hosts_differ() || seen(&machine) != whole,
             "{name}: no damage"
