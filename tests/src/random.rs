@@ -35,7 +35,7 @@ impl Random {
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let width = u64::from(range.end - range.start);
-        range.start + u32::try_from((self.state >> 32) * width >> 32).unwrap_or(0)
+        range.start + u32::try_from(((self.state >> 32) * width) >> 32).unwrap_or(0)
     }
 
     /// True once in `times`.

@@ -235,9 +235,12 @@ mod tests {
 
     const DEVICE: u16 = 1;
 
-    #[test]
-    fn writes_are_told_by_the_names_of_what_they_change() {
-        let (key, server) = (ServiceKey::new(Address::from_v4([192, 0, 2, 10]), 80.into(), TCP), 7);
+    fn key() -> ServiceKey {
+        ServiceKey::new(Address::from_v4([192, 0, 2, 10]), 80.into(), TCP)
+    }
+
+    /// A service with one server that is down, and the link that it is reached by.
+    fn kernel(server: u32) -> (Kernel, Link) {
         let entry = lb_common::server::Server {
             next_hop: NextHop { mac: [2; 6], device: DEVICE },
             state: ServerState::Down as u8,
@@ -250,7 +253,7 @@ mod tests {
         let link =
             Link { name: "eth0".into(), mac: Some([2; 6]), mtu: 1_500, running: true, ..Link::default() };
         let kernel = Kernel {
-            service_keys: [(key, 3)].into(),
+            service_keys: [(key(), 3)].into(),
             services: [(3, 1)].into(),
             servers: [(server, entry)].into(),
             interfaces: [(DEVICE, Interface { ifindex: 11, mtu: 1_500, mac: [2; 6] })].into(),
@@ -263,6 +266,14 @@ mod tests {
             },
             ..Kernel::default()
         };
+        (kernel, link)
+    }
+
+    #[test]
+    fn writes_are_told_by_the_names_of_what_they_change() {
+        let (key, server) = (key(), 7);
+        let (kernel, link) = kernel(server);
+        let entry = kernel.servers[&server];
         let desired = super::super::state::Desired {
             config: toml::from_str(
                 "service = [{ name = 'web', vip = '192.0.2.10', port = 80, protocol = 'tcp', pools = ['web'] }]\n\

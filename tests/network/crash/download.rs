@@ -66,7 +66,7 @@ impl Download {
     }
 
     /// What has come is what was sent, and more comes.
-    pub(super) fn is_whole(self) -> Result<()> {
+    pub(super) fn check(self) -> Result<()> {
         self.over.store(true, Relaxed);
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         read.with_context(|| format!("the download from {}", self.server))

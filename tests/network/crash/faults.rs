@@ -91,7 +91,6 @@ fn survive_failing_writes(name: &str, stride: usize) -> Result<()> {
             operated.balanced.site.director.lb_ctl(&back)?;
             operated.settles_at(from)?;
         }
-        println!("from {from} to {to}: writes {begin} to {end}, {refused} changes taken back");
         ensure!(refused > (end - begin) / stride / 2, "only {refused} changes were taken back");
     }
     Ok(())

@@ -105,7 +105,7 @@ impl Life {
 
     /// Replaces servers of one service; gives how many.
     fn step(&mut self, number: u32, history: &History) -> u32 {
-        let service = self.site.pick(&mut self.random);
+        let service = Site::pick(&mut self.random);
         let changed = self.site.change(service, number, (&mut self.random, history));
         history.begin(number);
         self.agent.change(&self.site.tables());
@@ -146,7 +146,7 @@ impl Life {
             let sent = self.send(service, client, true);
             if self.site.has(service, server) {
                 assert_eq!(sent, Some(server), "flow {client} of service {service} left its server");
-            } else if self.site.is_udp(service) {
+            } else if Site::is_udp(service) {
                 let next = sent.expect("a datagram of a service gets a server");
                 assert!(self.site.has(service, next), "flow {client} of {server} went to {next}");
                 self.flows[place].server = next;
@@ -163,7 +163,7 @@ impl Life {
 
     /// The server that a packet of the client is sent to; `established` is one that opens no connection.
     fn send(&mut self, service: usize, client: u32, established: bool) -> Option<u32> {
-        let mut packet = self.site.packet(service, client);
+        let mut packet = Site::packet(service, client);
         if established {
             packet = packet.flags(ACK);
         }

@@ -51,7 +51,7 @@ impl Site {
     }
 
     /// A service to change.
-    pub(super) fn pick(&self, random: &mut Random) -> usize {
+    pub(super) fn pick(random: &mut Random) -> usize {
         random.within(0..u32::try_from(SERVICES.len()).unwrap()) as usize
     }
 
@@ -81,7 +81,7 @@ impl Site {
         self.services[service].iter().any(|member| member.number == number)
     }
 
-    pub(super) fn is_udp(&self, service: usize) -> bool {
+    pub(super) fn is_udp(service: usize) -> bool {
         SERVICES[service].2 == UDP
     }
 
@@ -98,7 +98,7 @@ impl Site {
     }
 
     /// The first packet of a flow of `client`, a number.
-    pub(super) fn packet(&self, service: usize, client: u32) -> PacketBuilder {
+    pub(super) fn packet(service: usize, client: u32) -> PacketBuilder {
         let (_, _, protocol, ports) = SERVICES[service];
         let from = SocketAddr::new(Ipv4Addr::from_bits(0xc612_0000 + client / 50_000).into(), port(client));
         let to = SocketAddr::new(vip(service), ports[client as usize % ports.len()]);

@@ -17,7 +17,7 @@ pub(super) fn look(
             if over.load(Relaxed) {
                 return Ok(looked);
             }
-            let frame = site.packet(service, number << 24 | client).build();
+            let frame = Site::packet(service, number << 24 | client).build();
             let from = history.ended();
             let (action, sent) = runner.test_run(&frame).map_err(|error| error.to_string())?;
             let to = history.begun();

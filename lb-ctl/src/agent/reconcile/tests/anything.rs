@@ -126,7 +126,13 @@ fn any_damage() -> impl Strategy<Value = Damage> {
             Damage::Interface(device, interface)
         }),
         any::<[u32; 4]>().prop_map(|[schema, flags, sample_period, answers_per_second]| {
-            Damage::Settings(Settings { schema, flags, sample_period, answers_per_second })
+            Damage::Settings(Settings {
+                schema,
+                flags,
+                sample_period,
+                answers_per_second,
+                ..Settings::default()
+            })
         }),
     ]
 }

@@ -67,6 +67,7 @@ pub(super) fn rewritten(tables: &Tables) -> Machine {
             flags: tables.flags,
             sample_period: tables.sample_period,
             answers_per_second: tables.answers_per_second,
+            ..Settings::default()
         },
         ..Machine::default()
     };
