@@ -170,14 +170,20 @@ fn a_tunnel_may_end_at_an_address_that_the_server_got_later(
 fn there_is_one_supervisor_and_it_can_be_started_again() -> Result<()> {
     let balanced = persistent("one")?;
     let host = server(&balanced);
-    let pid = supervisor(host)?.context("nothing supervises")?;
+    let stand_in = supervisor(host)?.context("nothing supervises")?;
+    let program = lb_tests::lab::lb_ctl::binary()?.to_string_lossy().into_owned();
+    let own = host.spawn("supervisor", &[&program, "decap", "run"])?;
+    let pid = u64::from(own.pid());
+    wait_until(SOON, "it to take over", || matches!(supervisor(host), Ok(Some(now)) if now == pid))
+        .with_context(|| own.log().unwrap_or_default())?;
+    ensure!(!fs::exists(format!("/proc/{stand_in}/exe"))?, "the one that `attach` started goes on");
     let said = refusal(host, "decap run")?;
     assert!(said.contains(&format!("another decapsulation supervisor (pid {pid}) is running")), "{said}");
     assert!(said.contains(&format!("`kill {pid}` stops it; decapsulation goes on")), "{said}");
     let said = attach(&balanced)?;
     assert!(!said.contains("started the supervision"), "{said}");
     assert_eq!(supervisor(host)?, Some(pid));
-    kill_supervisor(host)?;
+    drop(own);
     let said = host.lb("decap list")?;
     assert!(said.contains("nothing supervises the persistent interfaces"), "{said}");
     let said = attach(&balanced)?;

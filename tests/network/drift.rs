@@ -53,8 +53,9 @@ fn what_a_stranger_writes_into_the_tables_is_undone_and_told() -> Result<()> {
 
     let mut slots = Array::<_, u64>::try_from(Map::Array(map(&balanced, "SLOTS")?))?;
     (0..8).try_for_each(|slot| slots.set(slot, 0, 0))?;
-    let mut settings = Array::<_, [u64; 2]>::try_from(Map::Array(map(&balanced, "SETTINGS")?))?;
-    settings.set(0, [settings.get(&0, 0)?[0], 0], 0)?;
+    let mut settings = Array::<_, [u64; 4]>::try_from(Map::Array(map(&balanced, "SETTINGS")?))?;
+    let [first, _, heartbeat, hold] = settings.get(&0, 0)?;
+    settings.set(0, [first, 0, heartbeat, hold], 0)?;
     let mut keys = HashMap::<_, [u64; 3], u32>::try_from(Map::HashMap(map(&balanced, "SERVICE_KEYS")?))?;
     let key = keys.keys().next().context("no service has a key")??;
     keys.remove(&key)?;

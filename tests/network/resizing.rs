@@ -78,7 +78,7 @@ impl Busy {
             names.extend((!name.contains('.')).then_some(name));
         }
         names.sort_unstable();
-        assert_eq!(names, ["links", "maps"], "after {after}");
+        assert_eq!(names, ["links", "maps", "redirects"], "after {after}");
         Ok(())
     }
 

@@ -38,7 +38,7 @@ static REDIRECT_FAILURES: HashMap<RedirectFailure, u64> = HashMap::with_max_entr
 /// `xdp_redirect_err`: (device, program, target, error, kind of map, id of map, index in map).
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 fn redirect_refused(context: RawTracePointContext) {
-    if context.arg::<u32>(5) != told(&DEVICES_ID) {
+    if context.arg::<u32>(5) != told(&raw const DEVICES_ID) {
         return;
     }
     refused(&context);
@@ -49,7 +49,7 @@ fn redirect_refused(context: RawTracePointContext) {
 fn refused(context: &RawTracePointContext) -> Option<()> {
     const DEVICE: u32 = 0;
     let device: usize = read(context.arg::<usize>(2), DEVICE)?;
-    let (to, error) = (read(device, told(&DEVICE_INDEX))?, context.arg::<i32>(3).unsigned_abs());
+    let (to, error) = (read(device, told(&raw const DEVICE_INDEX))?, context.arg::<i32>(3).unsigned_abs());
     count(&RedirectFailure { from: 0, to, error }, 1);
     Some(())
 }
@@ -66,12 +66,12 @@ fn redirect_lost(context: RawTracePointContext) {
 #[inline(never)]
 fn note(context: &RawTracePointContext, lost: u64) -> Option<()> {
     let (from, to) = (context.arg::<usize>(0), context.arg::<usize>(1));
-    let namespace: usize = read(from, told(&DEVICE_NAMESPACE))?;
-    let number: u32 = read(namespace, told(&NAMESPACE_NUMBER))?;
-    if number != told(&NAMESPACE) {
+    let namespace: usize = read(from, told(&raw const DEVICE_NAMESPACE))?;
+    let number: u32 = read(namespace, told(&raw const NAMESPACE_NUMBER))?;
+    if number != told(&raw const NAMESPACE) {
         return None;
     }
-    let index = told(&DEVICE_INDEX);
+    let index = told(&raw const DEVICE_INDEX);
     let (from, to, error) = (read(from, index)?, read(to, index)?, context.arg::<i32>(4).unsigned_abs());
     count(&RedirectFailure { from, to, error }, lost);
     Some(())
@@ -79,8 +79,8 @@ fn note(context: &RawTracePointContext, lost: u64) -> Option<()> {
 
 /// What the loader put there. The compiler must not take the value of the source for it.
 #[inline]
-fn told(place: &'static u32) -> u32 {
-    // SAFETY: a reference is valid for reading.
+fn told(place: *const u32) -> u32 {
+    // SAFETY: every caller names a constant of this program.
     unsafe { core::ptr::read_volatile(place) }
 }
 
@@ -104,7 +104,7 @@ fn count(failure: &RedirectFailure, frames: u64) {
         return;
     }
     // Another CPU may be quicker: what was lost in that moment is not counted.
-    REDIRECT_FAILURES.insert(failure, &frames, u64::from(BPF_NOEXIST)).ok();
+    REDIRECT_FAILURES.insert(failure, frames, u64::from(BPF_NOEXIST)).ok();
 }
 
 #[panic_handler]
