@@ -92,6 +92,7 @@ impl Writer {
         let mut tables = compile(desired, observed);
         tables.sample_period = self.sampling.period();
         let mut kernel = self.datapath.snapshot().map_err(|error| super::converge::failure(&error))?;
+        self.watch_tables(&kernel);
         if desired.config.limits != self.stored.config.limits {
             // The tables get these sizes before the writes.
             kernel.capacities = desired.config.limits.capacities();

@@ -6,6 +6,7 @@ use crate::config::limits::{Limited, Limits};
 use crate::datapath::tables::{Capacities, Kernel};
 use lb_common::maps::MAX_NAT_HOSTS;
 use lb_common::server::ServerState;
+use std::collections::BTreeMap;
 
 /// From this share on, in percent, the use of a table is a warning.
 const HIGH: u64 = 80;
@@ -81,9 +82,7 @@ pub fn table_uses(kernel: &Kernel, connections: u64, half_open: Option<u64>) -> 
 
 /// The tables that are nearly full, with what makes them larger.
 pub fn warnings(tables: &[TableUse]) -> Vec<Warning> {
-    let of =
-        |what: Limited| tables.iter().find(|entry| entry.table == what.word()).map(|entry| (what, entry));
-    Limited::ALL.into_iter().filter_map(of).filter_map(|(what, entry)| nearly_full(what, entry)).collect()
+    nearly_full_tables(tables).into_values().collect()
 }
 
 fn nearly_full(what: Limited, entry: &TableUse) -> Option<Warning> {
@@ -94,6 +93,15 @@ fn nearly_full(what: Limited, entry: &TableUse) -> Option<Warning> {
     }
     let message = format!("{used} of {limit} {what} are in use ({percent} %)");
     Some(Warning { message, hint: Some(raises(what, limit)) })
+}
+
+/// The tables that are nearly full, by name, with what is told of each.
+pub fn nearly_full_tables(tables: &[TableUse]) -> BTreeMap<&'static str, Warning> {
+    let of = |what: Limited| {
+        let entry = tables.iter().find(|entry| entry.table == what.word())?;
+        Some((what.word(), nearly_full(what, entry)?))
+    };
+    Limited::ALL.into_iter().filter_map(of).collect()
 }
 
 /// What the operator is told when a table has no room.

@@ -16,6 +16,7 @@ mod differences;
 mod drift;
 mod exits;
 mod finish;
+mod fullness;
 mod history;
 pub mod ids;
 mod interfaces;

@@ -85,6 +85,8 @@ pub(super) struct Writer {
     /// What the journal was told last.
     pub(super) known: Known,
     pub(super) drift: Drift,
+    /// Tables that were told to be nearly full.
+    pub(super) nearly_full: BTreeSet<&'static str>,
     pub(super) last_hops: LastHops,
 }
 
@@ -116,12 +118,13 @@ impl Writer {
             empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
             unplaced: None,
-            conflicts: Conflicts::start(),
+            conflicts: Conflicts::start(journal.clone()),
             problem: None,
             ticks: 0,
             journal,
             known: Known::default(),
             drift: Drift::default(),
+            nearly_full: BTreeSet::new(),
             last_hops: LastHops::of(&kernel, std::time::Instant::now()),
         };
         writer.known.adopt(&writer.stored.placed);

@@ -5,10 +5,11 @@
 
 mod watch;
 
+use super::journal::{Journal, News};
 use super::state::Observed;
 use super::time;
 use super::vips::Placed;
-use crate::api::Warning;
+use crate::api::{EventKind, Level, Warning};
 use crate::neighbour::announce::probe;
 use crate::neighbour::{Listener, Mac};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +21,11 @@ use watch::{Conflict, Watch};
 const TICK: Duration = Duration::from_secs(1);
 
 /// What the writer has of it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Conflicts(Arc<Mutex<Shared>>);
+#[derive(Clone, Debug)]
+pub(super) struct Conflicts {
+    shared: Arc<Mutex<Shared>>,
+    journal: Journal,
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -32,8 +36,8 @@ struct Shared {
 
 impl Conflicts {
     /// Begins to listen, beside everything else.
-    pub(super) fn start() -> Self {
-        let conflicts = Self::default();
+    pub(super) fn start(journal: Journal) -> Self {
+        let conflicts = Self { shared: Arc::default(), journal };
         match Listener::open() {
             Ok(listener) => drop(tokio::spawn(conflicts.clone().run(listener))),
             Err(error) => conflicts.lock().go_deaf(&error),
@@ -43,7 +47,10 @@ impl Conflicts {
 
     /// Makes `vips` what is watched, each on the interface that it is on.
     pub(super) fn follow(&self, vips: &Placed, observed: &Observed) {
-        self.lock().watch.follow(vips, observed).iter().for_each(log_end);
+        let ended = self.lock().watch.follow(vips, observed);
+        for conflict in &ended {
+            self.tell_end(conflict);
+        }
     }
 
     /// Who else has a VIP.
@@ -56,8 +63,22 @@ impl Conflicts {
         deaf.into_iter().chain(shared.watch.conflicts().map(|conflict| warning(&conflict))).collect()
     }
 
+    fn tell_begin(&self, conflict: &Conflict) {
+        let text = format!("also at {} on {}", mac_text(conflict.mac), conflict.interface);
+        self.tell(Level::Warn, conflict, text);
+    }
+
+    fn tell_end(&self, conflict: &Conflict) {
+        let text = format!("not at {} on {} any more", mac_text(conflict.mac), conflict.interface);
+        self.tell(Level::Info, conflict, text);
+    }
+
+    fn tell(&self, level: Level, conflict: &Conflict, text: String) {
+        self.journal.record(News::new(level, EventKind::Vip, &conflict.vip.to_string(), text));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(self, listener: Listener) {
@@ -68,7 +89,9 @@ impl Conflicts {
                 heard = listener.next() => match heard {
                     Ok((ifindex, claim)) => {
                         let news = self.lock().watch.hear(ifindex, claim, Instant::now(), time::now());
-                        news.iter().for_each(log_begin);
+                        if let Some(conflict) = &news {
+                            self.tell_begin(conflict);
+                        }
                     }
                     Err(error) => return self.lock().go_deaf(&error),
                 },
@@ -83,7 +106,9 @@ impl Conflicts {
             let watch = &mut self.lock().watch;
             (watch.end(now), watch.due(now))
         };
-        ended.iter().for_each(log_end);
+        for conflict in &ended {
+            self.tell_end(conflict);
+        }
         for question in due {
             let vip = question.vip;
             if let Err(error) = probe(question.ifindex, question.mac, vip, question.source) {
@@ -98,16 +123,6 @@ impl Shared {
         tracing::error!(%error, "another holder of a VIP would not be noticed");
         self.deaf = Some(error.to_string());
     }
-}
-
-fn log_begin(conflict: &Conflict) {
-    let Conflict { vip, interface, .. } = conflict;
-    tracing::warn!(%vip, mac = mac_text(conflict.mac), interface, "somebody else has a VIP");
-}
-
-fn log_end(conflict: &Conflict) {
-    let Conflict { vip, interface, .. } = conflict;
-    tracing::info!(%vip, mac = mac_text(conflict.mac), interface, "an address conflict of a VIP has ended");
 }
 
 fn warning(conflict: &Conflict) -> Warning {
