@@ -7,11 +7,8 @@ use super::state::{Desired, Observed};
 use super::vips;
 use super::writer::Writer;
 use crate::api::Failure;
-use crate::config::change::replacement;
-use crate::config::model::Config;
 use crate::datapath::{self, AttachMode, Attached};
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 impl Writer {
     /// Makes the kernel equal to what is stored. What fails is shown by `status` and tried again at the next tick.
@@ -103,18 +100,6 @@ impl Writer {
             Failure::failed(format!("cannot store where the VIPs are: {error}"))
                 .with_hint("VIPs are put on an interface when that can be stored; the agent tries again")
         })
-    }
-
-    /// The configuration that agents were told to import, when it differs from what is stored.
-    pub(super) fn file_differs(&self) -> Option<(&PathBuf, anyhow::Result<Config>)> {
-        let path = self.file.as_ref()?;
-        let config = super::read_file(path);
-        if config.as_ref().is_ok_and(|config| replacement(&self.stored.config, config) == self.stored.config)
-        {
-            None
-        } else {
-            Some((path, config))
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod finish;
 mod fullness;
 mod history;
 pub mod ids;
+mod imported;
 mod interfaces;
 mod journal;
 mod last_hops;

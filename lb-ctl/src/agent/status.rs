@@ -104,7 +104,7 @@ impl Writer {
         warnings.extend(lost.map(|failure| warning(&failure)));
         warnings.extend(self.unsent_warnings());
         warnings.extend(self.server_warnings());
-        warnings.extend(self.file_warning());
+        warnings.extend(self.file.warning(&self.stored.config));
         warnings
     }
 
@@ -128,18 +128,6 @@ impl Writer {
             }
         }
         warnings
-    }
-
-    fn file_warning(&self) -> Option<Warning> {
-        let (path, config) = self.file_differs()?;
-        let (message, hint) = match config {
-            Ok(_) => (
-                format!("the configuration in force differs from {}", path.display()),
-                "`lb-ctl diff` shows how, `lb-ctl apply` takes it over",
-            ),
-            Err(error) => (format!("{error:#}"), "the configuration in force is the stored one"),
-        };
-        Some(Warning { message, hint: Some(hint.to_owned()) })
     }
 }
 

@@ -5,6 +5,7 @@ use super::conflicts::Conflicts;
 use super::drift::Drift;
 use super::finish::Api;
 use super::ids::Quarantine;
+use super::imported::Imported;
 use super::journal::Journal;
 use super::last_hops::LastHops;
 use super::names::Names;
@@ -61,7 +62,7 @@ pub(super) struct Writer {
     pub(super) stored: Stored,
     pub(super) network: Network,
     pub(super) changes: Changes,
-    pub(super) file: Option<PathBuf>,
+    pub(super) file: Imported,
     pub(super) since: u64,
     pub(super) observed: Observed,
     pub(super) kept: BTreeSet<(u32, IpAddr)>,
@@ -107,7 +108,7 @@ impl Writer {
             stored,
             network,
             changes,
-            file,
+            file: Imported::at(file),
             since: time::now(),
             observed: Observed::default(),
             kept: BTreeSet::new(),
@@ -208,6 +209,7 @@ impl Writer {
         self.ticks = self.ticks.wrapping_add(1);
         supervisor::tell_alive();
         self.beat();
+        self.file.look().await;
         self.sweep();
         self.watch_unsent();
         if self.sampling.stop_if_unused() {
