@@ -2,6 +2,7 @@
 
 use super::attach::AttachMode;
 use nix::errno::Errno;
+use nix::sys::utsname::uname;
 use std::io;
 use std::path::PathBuf;
 
@@ -188,7 +189,9 @@ impl DatapathError {
                 "`lb-ctl attach INTERFACE` starts forwarding; `--bpffs` or LB_BPFFS name another place"
                     .to_owned()
             }
-            Self::Verifier { .. } => "Linux 6.1 is the oldest kernel that is tested".to_owned(),
+            Self::Verifier { .. } => {
+                format!("Linux 6.1 is the oldest kernel that is tested; this is {}", running_kernel())
+            }
             Self::Occupied { interface, .. } => {
                 format!(
                     "`ip link set dev {interface} xdp off` removes it, unless a link holds it: see `bpftool link`"
@@ -219,6 +222,11 @@ pub(super) fn kernel(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Data
 fn list(versions: &[u32]) -> String {
     let words: Vec<String> = versions.iter().map(u32::to_string).collect();
     words.join(" and ")
+}
+
+/// The release of the running kernel.
+fn running_kernel() -> String {
+    uname().map_or_else(|_| "another".to_owned(), |name| name.release().to_string_lossy().into_owned())
 }
 
 fn program_id(program: Option<u32>) -> String {

@@ -43,6 +43,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_kernel_that_lacks_a_feature_is_named_beside_the_oldest_that_has_it() {
+        let log = "41: (85) call unknown#160\ninvalid func unknown#160\n";
+        let error = refusal("decap", &io::Error::from_raw_os_error(libc::EINVAL), log);
+        let (text, hint) = (error.to_string(), error.hint().unwrap());
+        let DatapathError::Verifier { log: Some(path), .. } = error else {
+            panic!("no log was kept: {text}")
+        };
+        std::fs::remove_file(path).unwrap();
+        assert!(text.contains("invalid func unknown#160"), "{text}");
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        assert_eq!(
+            hint,
+            format!("Linux 6.1 is the oldest kernel that is tested; this is {}", release.trim())
+        );
+    }
+
+    #[test]
     fn the_end_of_a_log_is_shown_and_the_whole_is_kept() {
         let log = (0..100).map(|line| format!("instruction {line}\n")).collect::<Vec<_>>().join("\n");
         let error = refusal("director", &io::Error::from_raw_os_error(libc::EACCES), &log);
