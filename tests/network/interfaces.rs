@@ -161,6 +161,11 @@ fn a_renamed_interface_forwards_on_until_its_new_name_is_recorded() -> Result<()
     let status = director.lb("status")?;
     ensure!(!status.contains("warning"), "{status}");
     assert_eq!(balanced.curl(Family::V4)?, "web1");
+    let vip = balanced.site.vip(Family::V4).to_string();
+    let has_vip = || director.ip("address show").is_ok_and(|shown| shown.contains(&format!("{vip}/")));
+    ensure!(has_vip(), "the VIP went with the name");
+    balanced.lb("service remove web --yes")?;
+    ensure!(!has_vip(), "the VIP stays though no service has it");
     Ok(())
 }
 
@@ -177,6 +182,8 @@ fn nat_over_an_arm_without_the_program_is_refused_with_what_mends_it() -> Result
     balanced.lb(&command)?;
     balanced.add_server("web", 0, Family::V4, 1)?;
     assert_eq!(balanced.curl(Family::V4)?, "web1");
+    let error = format!("{:#}", balanced.lb(&format!("detach {INNER_DEVICE}")).unwrap_err());
+    ensure!(error.contains("makes web/web1 unreachable"), "{error}");
     balanced.lb(&format!("detach {INNER_DEVICE} --yes"))?;
     let status = balanced.site.director.lb("status")?;
     ensure!(status.contains(&format!("`lb-ctl {command}`")), "{status}");

@@ -1,6 +1,6 @@
 //! A change of the configuration: judged, then stored, then written to the kernel; or refused, and nothing is changed.
 
-use super::history::stored;
+use super::history::{command, stored};
 use super::interfaces::Undo;
 use super::journal::News;
 use super::observe::{kept_neighbours, server_addresses};
@@ -81,7 +81,9 @@ impl Writer {
             ..Changed::default()
         };
         if !terms.confirmed && !terms.dry_run {
-            permit(&outcome, &self.stored.config, &desired.config)?;
+            let before = &self.stored.config;
+            let unreachable = preflight::made_unreachable(before, &desired.config, &observed);
+            permit(&outcome, &unreachable, (before, &desired.config))?;
         }
         Ok(Judged { desired, observed, plan, outcome })
     }
@@ -132,7 +134,7 @@ impl Writer {
         if let Err(failure) = self.write(&desired, plan) {
             return Err(self.take_back(before, (switched, sizes), failure));
         }
-        self.tell_change(&outcome.differences, self.origin(mark));
+        self.tell_change(&outcome.differences, self.origin(request, mark));
         self.note_problem(None);
         self.place_vips(false).await;
         self.follow_modes();
@@ -179,14 +181,13 @@ impl Writer {
         }
     }
 
-    /// Who asked for the change that is in force now, as events name them.
-    fn origin(&self, mark: &Mark) -> Origin {
-        let revision = &self.stored.revision;
+    /// Who asked for this change, as events name them, and the revision that is in force after it.
+    fn origin(&self, request: &ChangeRequest, mark: &Mark) -> Origin {
         Origin {
             uid: mark.by.uid,
             user: Some(mark.by.user.clone()),
-            command: Some(revision.command.clone()),
-            revision: Some(revision.number),
+            command: Some(command(request)),
+            revision: Some(self.stored.revision.number),
         }
     }
 
@@ -205,8 +206,12 @@ fn differences(before: &Stored, after: &Desired) -> Vec<Difference> {
     differences
 }
 
-/// Refuses what cuts connections or takes a whole service away, with the plan of it.
-fn permit(outcome: &Changed, before: &Config, after: &Config) -> Result<(), Failure> {
+/// Refuses what cuts connections or takes a whole service or the way of a server away, with the plan of it.
+fn permit(
+    outcome: &Changed,
+    unreachable: &[String],
+    (before, after): (&Config, &Config),
+) -> Result<(), Failure> {
     let connections: u64 = outcome.cuts.iter().map(|cut| cut.connections).sum();
     let removed = outcome
         .differences
@@ -222,6 +227,9 @@ fn permit(outcome: &Changed, before: &Config, after: &Config) -> Result<(), Fail
     }
     if !removed.is_empty() {
         effects.push(format!("removes service {}", removed.join(", ")));
+    }
+    if !unreachable.is_empty() {
+        effects.push(format!("makes {} unreachable", unreachable.join(", ")));
     }
     if dark {
         effects.push("ends forwarding for all services".to_owned());
@@ -281,11 +289,14 @@ mod tests {
             let cuts = if connections == 0 { vec![] } else { vec![cut] };
             let differences = diff::diff(&site, &after);
             let outcome = Changed { differences, cuts, ..Changed::default() };
-            let verdict = permit(&outcome, &site, &after);
+            let verdict = permit(&outcome, &[], (&site, &after));
             assert_eq!(verdict.as_ref().err().map(|failure| failure.message.as_str()), want, "{name}");
             if let Err(failure) = verdict {
                 assert_eq!((failure.kind, failure.plan), (FailureKind::Unconfirmed, Some(Box::new(outcome))));
             }
         }
+        let servers = ["web/pc1".to_owned(), "web/pc2".to_owned()];
+        let failure = permit(&Changed::default(), &servers, (&site, &site)).unwrap_err();
+        assert_eq!(failure.message, "not done: it makes web/pc1, web/pc2 unreachable");
     }
 }

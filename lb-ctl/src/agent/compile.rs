@@ -103,13 +103,13 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
     let way = observed.way(server.address.ip).filter(on_link);
     let drained = desired.intent.is_drained(pool, &server.name);
     let weight = desired.intent.weight(pool, server);
-    let method = method(server.method);
+    let (address, port, method) = identity(server);
     let (source, source_bits) = source(method, way, desired.config.tunnel_source(server.address.ip));
     Server {
         pool: pool.to_owned(),
         name: server.name.clone(),
-        address: server.address.ip.into(),
-        port: if method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 },
+        address,
+        port,
         method,
         weight: u32::from(weight),
         state: if drained || weight == 0 { ServerState::NoNew } else { ServerState::Up },
@@ -118,6 +118,13 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
         source,
         source_bits,
     }
+}
+
+/// What makes it the server of its connections. Only nat has a port of its own.
+pub(super) fn identity(server: &model::Server) -> (Address, u16, Method) {
+    let method = method(server.method);
+    let port = if method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 };
+    (server.address.ip.into(), port, method)
 }
 
 fn next_hop(way: &Way) -> Option<(u32, crate::neighbour::Mac)> {
@@ -236,6 +243,18 @@ mod tests {
             ("drained", 0, ServerState::NoNew, 0, None),
         ];
         assert_eq!(rows, want);
+    }
+
+    #[test]
+    fn only_a_nat_server_is_another_one_at_another_port() {
+        let at = |address: &str, method| {
+            let address = address.parse().unwrap();
+            identity(&model::Server { name: "pc".into(), address, method, weight: 1 })
+        };
+        let (one, other) = ("10.0.0.1:8081", "10.0.0.1:8082");
+        assert_ne!(at(one, model::Method::Nat), at(other, model::Method::Nat));
+        assert_eq!(at(one, model::Method::Dr), at(other, model::Method::Dr));
+        assert_ne!(at(one, model::Method::Dr), at(one, model::Method::Ipip));
     }
 
     #[test]

@@ -60,8 +60,7 @@ impl Writer {
     pub(super) async fn place_vips(&mut self, again: bool) {
         let moves = vips::moves(&self.stored.config, &self.stored.placed, &self.observed);
         let lost = self.lost_vips(&moves);
-        let remove = moves.remove;
-        let there = vips::take_off(&self.network, &remove, &self.stored.placed, &self.observed).await;
+        let there = vips::take_off(&self.network, &moves, &self.stored.placed, &self.observed).await;
         let (intended, add) = vips::intended(&there, moves.add);
         let mut announced = vips::Placed::new();
         self.unplaced = match self.remember_placed(intended.clone()) {
@@ -71,7 +70,7 @@ impl Writer {
                 let placed = intended.into_iter().filter(|(vip, _)| is_there(vip)).collect();
                 announced.extend(add.into_iter().filter(|(vip, _)| !missing.contains_key(vip)));
                 self.remember_placed(placed).err().or_else(|| {
-                    let stuck = remove.into_iter().filter(|(vip, _)| there.contains_key(vip)).collect();
+                    let stuck = moves.remove.into_iter().filter(|(vip, _)| there.contains_key(vip)).collect();
                     vips::unplaced(&missing, &stuck)
                 })
             }

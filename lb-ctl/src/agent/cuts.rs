@@ -11,7 +11,7 @@ use crate::datapath::tables::{Kernel, Write};
 use crate::datapath::{self, Result};
 use lb_common::connection::{Connection, TcpState};
 use lb_common::flow::{FlowKey, UDP};
-use lb_common::server::ServerState;
+use lb_common::server::{Method, ServerRef, ServerState};
 use lb_common::service::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
@@ -92,6 +92,14 @@ impl Loss {
         loss
     }
 
+    /// Whether the replies of a nat server would come in by an interface without the program.
+    fn silences(&self, server: ServerRef, kernel: &Kernel) -> bool {
+        kernel.servers.get(&server.id()).is_some_and(|server| {
+            server.method == Method::Nat as u8
+                && u8::try_from(server.next_hop.device).is_ok_and(|device| self.devices.contains(&device))
+        })
+    }
+
     /// Whether the next packet of this flow would not reach its server. UDP only wants a service: another server takes it.
     fn cuts(&self, key: &FlowKey, connection: &Connection, kernel: &Kernel) -> bool {
         let Some(view) = kernel.services.get(&key.owner.id()).and_then(|index| kernel.views.get(index))
@@ -103,6 +111,7 @@ impl Loss {
         self.everything
             || !is_reached
             || self.devices.contains(&connection.device)
+            || self.silences(connection.server, kernel)
             || (view.protocol != UDP && self.servers.contains(&connection.server.id()))
     }
 }
@@ -123,7 +132,7 @@ fn is_live(key: &FlowKey, connection: &Connection, (kernel, half_open, now): (&K
         }
 }
 
-fn named(names: &Names, service: u32, server: lb_common::server::ServerRef, connections: u64) -> Cut {
+fn named(names: &Names, service: u32, server: ServerRef, connections: u64) -> Cut {
     let unknown = || "unknown".to_owned();
     Cut {
         service: names.service(service).map_or_else(unknown, |service| service.name.clone()),
@@ -139,7 +148,7 @@ mod tests {
     use super::*;
     use lb_common::address::Address;
     use lb_common::flow::{Owner, TCP};
-    use lb_common::server::{Server, ServerRef};
+    use lb_common::server::{NextHop, Server};
     use lb_common::service::View;
 
     const VIP: [u8; 4] = [192, 0, 2, 10];
@@ -211,6 +220,18 @@ mod tests {
             loss.cuts(&tcp, &on(5), &kernel)
         };
         assert_eq!([by(&[3], false), by(&[4], false), by(&[], true)], [true, false, true]);
+    }
+
+    #[test]
+    fn a_flow_is_cut_when_the_replies_of_its_nat_server_come_in_by_an_interface_that_goes() {
+        let next_hop = NextHop { device: 4, ..NextHop::default() };
+        for (method, want) in [(Method::Dr, false), (Method::Ipip, false), (Method::Nat, true)] {
+            let mut kernel = kernel();
+            let server = Server { next_hop, method: method as u8, ..kernel.servers[&5] };
+            kernel.servers.insert(5, server);
+            let loss = Loss { devices: [4].into(), ..Loss::of(&[], &kernel) };
+            assert_eq!(loss.cuts(&flow(1, 80), &on(5), &kernel), want, "{method:?}");
+        }
     }
 
     #[test]

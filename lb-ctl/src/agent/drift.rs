@@ -149,9 +149,9 @@ impl Writer {
     /// VIPs that are to be put back where they were, on an interface that stayed: somebody took them off.
     pub(super) fn lost_vips(&self, moves: &Moves) -> Placed {
         let seen = |(vip, name): &(&IpAddr, &String)| {
-            self.observed
-                .link(name)
-                .is_some_and(|(index, link)| link.running && self.drift.vips.get(*vip) == Some(&index))
+            let was_there = self.stored.placed.get(*vip) == Some(*name);
+            let link = self.observed.link(name).filter(|(_, link)| link.running && was_there);
+            link.is_some_and(|(index, _)| self.drift.vips.get(*vip) == Some(&index))
         };
         moves.add.iter().filter(seen).map(|(vip, name)| (*vip, name.clone())).collect()
     }

@@ -38,14 +38,12 @@ impl Writer {
 
     /// The description of the revision that follows.
     pub(super) fn next_revision(&self, request: &ChangeRequest, mark: &Mark) -> Revision {
-        let ChangeRequest { change, terms } = request;
-        let command = terms.command.clone().unwrap_or_else(|| format!("api: {}", change.word()));
         Revision {
-            number: self.stored.revision.number.saturating_add(1),
+            number: self.store.next_number(self.stored.revision.number),
             time: mark.since,
             by: mark.by.clone(),
-            command: line(&command),
-            message: terms.message.as_deref().map(line).filter(|message| !message.is_empty()),
+            command: command(request),
+            message: request.terms.message.as_deref().map(line).filter(|message| !message.is_empty()),
         }
     }
 
@@ -63,6 +61,11 @@ impl Writer {
             _ => Ok(()),
         }
     }
+}
+
+/// What was typed, or asked of the API.
+pub(super) fn command(ChangeRequest { change, terms }: &ChangeRequest) -> String {
+    line(&terms.command.clone().unwrap_or_else(|| format!("api: {}", change.word())))
 }
 
 /// One line of at most [`MAX_TEXT`] bytes: what came over the socket ends up in logs and on terminals.

@@ -1,10 +1,10 @@
 //! Servers that leave: they go when their last connection has ended.
 
+use super::compile::identity;
 use super::journal::News;
 use super::writer::Writer;
 use crate::api::{EventKind, Level};
 use crate::config::intent::Leaving;
-use lb_common::address::Address;
 use lb_common::server::ServerRef;
 use std::collections::BTreeSet;
 
@@ -43,13 +43,12 @@ impl Writer {
     }
 
     fn reference(&self, leaving: &Leaving) -> Option<ServerRef> {
-        let identity =
-            (Address::from(leaving.server.address.ip), super::compile::method(leaving.server.method));
+        let identity = identity(&leaving.server);
         let references = self.names.server_references();
         references
             .into_iter()
             .find(|(_, service, server)| {
-                service.name == leaving.service && (server.address, server.method) == identity
+                service.name == leaving.service && (server.address, server.port, server.method) == identity
             })
             .map(|(reference, ..)| reference)
     }

@@ -74,6 +74,14 @@ impl Writer {
         self.follow_modes();
     }
 
+    /// Tries again what could not be attached, unless the network was followed just now: no event says that the way is free.
+    pub(super) fn attach_again(&mut self, followed: bool) {
+        if !followed && !self.unattached.is_empty() {
+            self.attach_missing();
+            self.tell_what_changed();
+        }
+    }
+
     /// Whether somebody took the program off an interface that stayed.
     fn is_drift(&self, interface: &Interface, links: &[PinnedLink]) -> bool {
         let Some((index, _)) = self.observed.link(&interface.name) else { return false };

@@ -225,7 +225,7 @@ fn initial(store: &Store, options: &Options) -> anyhow::Result<Option<Stored>> {
     let Some(path) = &options.config else { return Ok(None) };
     let command = format!("agent --config {}", path.display());
     let by = user(nix::unistd::getuid().as_raw());
-    let revision = Revision { number: 1, time: time::now(), by, command, message: None };
+    let revision = Revision { number: store.next_number(0), time: time::now(), by, command, message: None };
     let stored = Stored { revision, config: read_file(path)?, ..Stored::default() };
     store.commit(&stored)?;
     tracing::info!(file = %path.display(), "imported the configuration into an empty store");

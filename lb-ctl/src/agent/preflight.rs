@@ -27,6 +27,18 @@ pub(super) fn check(old: &Config, new: &Config, observed: &Observed) -> Result<(
     Ok(())
 }
 
+/// The servers, as POOL/SERVER, that worked with `old` and would not with `new`, though nothing changes about them.
+pub(super) fn made_unreachable(old: &Config, new: &Config, observed: &Observed) -> Vec<String> {
+    let worked =
+        |config: &Config, pool: &Pool, server: &Server| check_server(config, pool, server, observed).is_ok();
+    let members = new.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
+    members
+        .filter(|(pool, server)| was_there(old, pool, server))
+        .filter(|(pool, server)| worked(old, pool, server) && !worked(new, pool, server))
+        .map(|(pool, server)| format!("{}/{}", pool.name, server.name))
+        .collect()
+}
+
 fn was_there(old: &Config, pool: &Pool, server: &Server) -> bool {
     let same = |other: &&Server| other.address == server.address && other.method == server.method;
     old.pools
@@ -219,6 +231,21 @@ mod tests {
         let old = config(&["eth0"], "10.9.0.1", Method::Dr);
         let new = Config { services: Vec::new(), ..old.clone() };
         assert!(check(&old, &new, &host()).is_ok());
+    }
+
+    #[test]
+    fn servers_whose_replies_lose_their_interface_are_named() {
+        let rows: [(&[&str], Method, &[&str]); 4] = [
+            (&["eth0", "eth1"], Method::Nat, &[]),
+            (&["eth0"], Method::Nat, &["web/pc"]),
+            (&["eth0"], Method::Dr, &[]),
+            (&[], Method::Nat, &[]),
+        ];
+        for (left, method, want) in rows {
+            let at = |interfaces: &[&str]| config(interfaces, "10.2.0.14", method);
+            let named = made_unreachable(&at(&["eth0", "eth1"]), &at(left), &host());
+            assert_eq!(named, want, "{left:?} {method:?}");
+        }
     }
 
     #[test]

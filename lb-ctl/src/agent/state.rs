@@ -56,6 +56,12 @@ impl Observed {
         self.links.iter().find(|(_, link)| link.name == name).map(|(index, link)| (*index, link))
     }
 
+    /// The index of an interface by the name that the configuration has for it, which it may have lost since.
+    pub fn configured(&self, name: &str) -> Option<u32> {
+        let renamed = self.renamed.iter().find(|(_, old)| *old == name).map(|(index, _)| *index);
+        renamed.or_else(|| self.link(name).map(|(index, _)| index))
+    }
+
     /// The name of an interface; its number if it is gone.
     pub fn link_name(&self, ifindex: u32) -> String {
         self.links.get(&ifindex).map_or_else(|| format!("interface {ifindex}"), |link| link.name.clone())

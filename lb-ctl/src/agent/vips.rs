@@ -40,11 +40,14 @@ pub(super) fn moves(config: &Config, placed: &Placed, observed: &Observed) -> Mo
         observed
             .addresses
             .iter()
-            .any(|local| local.address == *vip && observed.link_name(local.ifindex) == *name)
+            .any(|local| local.address == *vip && observed.configured(name) == Some(local.ifindex))
     };
     let anywhere = |vip: &IpAddr| observed.addresses.iter().any(|local| local.address == *vip);
     let ours = |vip: &IpAddr| placed.contains_key(vip);
-    let missing = |(vip, name): &(&IpAddr, &String)| !is_there(vip, name) && (ours(vip) || !anywhere(vip));
+    let renamed = |vip: &IpAddr, name: &String| placed.get(vip).is_some_and(|old| old != name);
+    let missing = |(vip, name): &(&IpAddr, &String)| {
+        renamed(vip, name) || (!is_there(vip, name) && (ours(vip) || !anywhere(vip)))
+    };
     let add = wanted.iter().filter(missing).map(|(vip, name)| (*vip, name.clone())).collect();
     let remove = placed
         .iter()
@@ -80,7 +83,7 @@ fn place(vip: IpAddr, config: &Config, placed: &Placed, observed: &Observed) -> 
     let attached: Vec<(u32, &String)> = config
         .interfaces
         .iter()
-        .filter_map(|interface| Some((observed.link(&interface.name)?.0, &interface.name)))
+        .filter_map(|interface| Some((observed.configured(&interface.name)?, &interface.name)))
         .collect();
     let kept = || attached.iter().find(|(_, name)| placed.get(&vip) == Some(*name));
     let on_link = |(index, _): &&(u32, &String)| {
@@ -94,18 +97,20 @@ fn place(vip: IpAddr, config: &Config, placed: &Placed, observed: &Observed) -> 
     Some((*name).clone())
 }
 
-/// Takes addresses off; gives what of `placed` is still there. What fails is logged and tried again.
+/// Takes addresses off; gives what of `placed` is still there. What fails is logged and tried again. An interface that
+/// only has another name keeps its address.
 pub(super) async fn take_off(
     network: &Network,
-    remove: &Placed,
+    Moves { add, remove }: &Moves,
     placed: &Placed,
     observed: &Observed,
 ) -> Placed {
     let mut placed = placed.clone();
     for (vip, name) in remove {
-        let taken_off = match observed.link(name) {
-            Some((index, _)) => network.remove_address(index, *vip).await,
-            None => Ok(()),
+        let next = add.get(vip).and_then(|name| observed.configured(name));
+        let taken_off = match observed.configured(name) {
+            Some(index) if next != Some(index) => network.remove_address(index, *vip).await,
+            _ => Ok(()),
         };
         if succeeded("take off", *vip, name, &taken_off) {
             placed.remove(vip);
@@ -118,8 +123,8 @@ pub(super) async fn take_off(
 pub(super) async fn put_on(network: &Network, add: Placed, observed: &Observed) -> Placed {
     let mut missing = Placed::new();
     for (vip, name) in add {
-        let done = match observed.link(&name) {
-            Some((index, _)) => succeeded("put on", vip, &name, &network.add_address(index, vip).await),
+        let done = match observed.configured(&name) {
+            Some(index) => succeeded("put on", vip, &name, &network.add_address(index, vip).await),
             None => false,
         };
         if !done {
@@ -151,8 +156,9 @@ fn succeeded(doing: &str, vip: IpAddr, interface: &str, result: &Result<(), Netw
 /// Tells the segments where the VIPs are, a few times, beside everything else.
 pub(super) fn tell(vips: &Placed, observed: &Observed) {
     for (vip, name) in vips {
-        let Some((index, link)) = observed.link(name) else { continue };
-        let Some(mac) = link.mac.filter(|_| link.running) else { continue };
+        let Some(index) = observed.configured(name) else { continue };
+        let Some(link) = observed.links.get(&index).filter(|link| link.running) else { continue };
+        let Some(mac) = link.mac else { continue };
         tokio::spawn(repeat(index, mac, *vip));
     }
 }
@@ -261,5 +267,18 @@ mod tests {
             let want = Moves { add: placed(add), remove: placed(remove) };
             assert_eq!(moves(config, &placed(before), &host(vip_on)), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_vip_stays_on_an_interface_that_was_renamed() {
+        let mut renamed = host(Some(3));
+        renamed.links.get_mut(&3).unwrap().name = "lan0".into();
+        renamed.renamed = [(3, "eth1".to_owned())].into();
+        let both = config(&["eth0", "eth1"], true, "arp");
+        assert_eq!(moves(&both, &placed(Some("eth1")), &renamed), Moves::default());
+        let unused = Moves { remove: placed(Some("eth1")), ..Moves::default() };
+        assert_eq!(moves(&config(&["eth0", "eth1"], false, "arp"), &placed(Some("eth1")), &renamed), unused);
+        let recorded = Moves { add: placed(Some("lan0")), remove: placed(Some("eth1")) };
+        assert_eq!(moves(&config(&["eth0", "lan0"], true, "arp"), &placed(Some("eth1")), &renamed), recorded);
     }
 }

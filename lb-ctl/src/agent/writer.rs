@@ -217,7 +217,8 @@ impl Writer {
         }
         let is_over = self.last_hops.end(std::time::Instant::now());
         if is_over || self.ticks.is_multiple_of(TICKS_PER_LOOK) || self.problem.is_some() {
-            self.follow_network().await;
+            let followed = self.follow_network().await;
+            self.attach_again(followed);
         }
         self.look_for_drift().await;
     }

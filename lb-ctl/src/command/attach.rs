@@ -65,7 +65,7 @@ async fn start_and_attach(global: &Global, tuning: &Tuning, interface: Interface
     let before = interfaces(&client).await;
     let attached = attach(global, interface).await;
     if attached.is_err() {
-        if interfaces(&client).await > before {
+        if is_used(&client, before).await {
             return attached;
         }
         started.stop().await?;
@@ -84,7 +84,7 @@ async fn start_unit_and_attach(global: &Global, unit: &Unit, interface: Interfac
     let before = interfaces(&client).await;
     let attached = attach(global, interface).await;
     if attached.is_err() {
-        if interfaces(&client).await <= before && unit.stop().await {
+        if !is_used(&client, before).await && unit.stop().await {
             fresh.remove()?;
         }
     } else if !global.json {
@@ -93,7 +93,16 @@ async fn start_unit_and_attach(global: &Global, unit: &Unit, interface: Interfac
     attached
 }
 
-/// How many interfaces the agent has. One more after an attach in vain is that of another command, which uses the agent.
+/// Whether an agent that was started for an attach in vain serves all the same: the interfaces of its store, or one more
+/// by another command.
+async fn is_used(client: &Client, before: usize) -> bool {
+    if before > 0 {
+        render::note("the agent that was started goes on: it serves the interfaces of its store");
+    }
+    before > 0 || interfaces(client).await > before
+}
+
+/// How many interfaces the agent has.
 async fn interfaces(client: &Client) -> usize {
     client.status().await.map_or(0, |status| status.interfaces.len())
 }

@@ -39,7 +39,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         fs::remove_file(&new).ok();
         failed("write", &new, error)
     })?;
-    let rename = || fs::rename(&new, path);
+    rename(&new, path)
+}
+
+/// Puts the file at `new` in the place of what was at `path`; both are in one directory.
+pub(super) fn rename(new: &Path, path: &Path) -> Result<(), StoreError> {
+    let rename = || fs::rename(new, path);
     fault::around("a file of the store", rename).map_err(|error| failed("replace", path, error))?;
     sync_directory(path);
     Ok(())

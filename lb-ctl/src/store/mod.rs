@@ -95,7 +95,9 @@ impl Store {
     pub fn load(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.path();
         let Some(text) = file::read(&path)? else { return Ok(None) };
-        format::decode(&text, &path).map(Some).map_err(|error| error.with_last_good(self.last_good()))
+        let stored = format::decode(&text, &path).map_err(|error| error.with_last_good(self.last_good()))?;
+        self.settle(stored.revision.number)?;
+        Ok(Some(stored))
     }
 
     /// Stores `stored`, whose configuration is that of the stored revision, in place of what was there.
@@ -112,11 +114,14 @@ impl Store {
     /// # Errors
     /// It cannot be written; what was there is unharmed.
     pub fn commit(&self, stored: &Stored) -> Result<(), StoreError> {
-        let copy = self.path_of(stored.revision.number);
-        file::replace(&copy, &format::encode(stored, &copy)?)?;
+        let next = self.path_of_next();
+        file::replace(&next, &format::encode(stored, &next)?)?;
         if let Err(error) = self.save(stored) {
-            file::remove(&copy).ok();
+            file::remove(&next).ok();
             return Err(error);
+        }
+        if let Err(error) = file::rename(&next, &self.path_of(stored.revision.number)) {
+            tracing::error!(%error, "stored, but not in the history before the agent starts again");
         }
         self.prune();
         Ok(())
@@ -159,6 +164,26 @@ impl Store {
             return Err(StoreError::NoRevision { number, kept });
         };
         format::decode(&text, &path)
+    }
+
+    /// The number of the revision after `current`: above all that are kept, so that none is ever another one's.
+    pub fn next_number(&self, current: u64) -> u64 {
+        let newest = self.numbers().ok().and_then(|numbers| numbers.last().copied());
+        newest.unwrap_or_default().max(current).saturating_add(1)
+    }
+
+    /// Ends what a kill cut off: the copy of a revision is one of the history once `store.json` has it, and none before.
+    fn settle(&self, number: u64) -> Result<(), StoreError> {
+        let next = self.path_of_next();
+        let Some(text) = file::read(&next)? else { return Ok(()) };
+        match format::describe(&text, &next) {
+            Ok(revision) if revision.number == number => file::rename(&next, &self.path_of(number)),
+            _ => file::remove(&next),
+        }
+    }
+
+    fn path_of_next(&self) -> PathBuf {
+        self.directory.join(REVISIONS).join("next.json")
     }
 
     fn path(&self) -> PathBuf {

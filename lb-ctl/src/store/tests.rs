@@ -61,15 +61,33 @@ fn a_revision_that_never_came_into_force_is_no_history() {
     let store = Store::open(directory.path()).unwrap();
     store.commit(&stored(1)).unwrap();
     let next = Stored { config: Config::default(), ..stored(2) };
-    let copy = store.path_of(2);
-    file::replace(&copy, &format::encode(&next, &copy).unwrap()).unwrap();
+    let copy = store.path_of_next();
+    let begin = || file::replace(&copy, &format::encode(&next, &copy).unwrap()).unwrap();
+    begin();
     assert_eq!(store.load().unwrap(), Some(stored(1)), "killed before the rename of store.json");
     assert_eq!(store.history(1).unwrap(), [stored(1).revision]);
+    assert!(store.revision(2).is_err() && !copy.exists());
+    begin();
+    store.save(&next).unwrap();
+    assert_eq!(store.load().unwrap().as_ref(), Some(&next), "killed after it");
+    assert_eq!(store.revision(2).unwrap(), next);
     store.commit(&stored(2)).unwrap();
     assert_eq!(store.revision(2).unwrap(), stored(2));
     store.take_back(&stored(1), 2).unwrap();
     assert_eq!(store.load().unwrap(), Some(stored(1)));
     assert_eq!(files(&directory.path().join("revisions")), ["00000001.json"]);
+}
+
+#[test]
+fn a_number_is_never_given_to_a_second_revision() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.next_number(0), 1);
+    (1..=3).for_each(|number| store.commit(&stored(number)).unwrap());
+    assert_eq!(store.next_number(3), 4);
+    fs::copy(store.path_of(1), store.path()).unwrap();
+    assert_eq!(store.next_number(1), 4, "put back by hand");
+    assert_eq!(store.next_number(9), 10, "the files are gone");
 }
 
 #[test]

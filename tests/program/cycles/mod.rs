@@ -36,6 +36,8 @@ const ENTRIES: [(&str, u32); 12] = [
 const CHANGES_PER_GRACE: u32 = 32;
 /// Flows of the past that are tried after each change.
 const TRIED: u32 = 8;
+/// Packets after which a flow is established for certain.
+const SETTLED: u32 = 6;
 /// Most flows that are remembered by the test.
 const FLOWS: usize = 400;
 
@@ -54,9 +56,16 @@ impl Agent {
         Self { datapath, quarantine: Quarantine::default(), reused: 0 }
     }
 
+    /// Applies a change; where no id is free, it waits for the flows of the past, as an operator would.
     fn change(&mut self, wanted: &Tables) {
-        let kernel = self.datapath.snapshot().unwrap();
-        let plan = reconcile(wanted, &kernel, &self.quarantine).unwrap();
+        let mut kernel = self.datapath.snapshot().unwrap();
+        let mut plan = reconcile(wanted, &kernel, &self.quarantine);
+        if plan.is_err() {
+            self.sweep(true);
+            kernel = self.datapath.snapshot().unwrap();
+            plan = reconcile(wanted, &kernel, &self.quarantine);
+        }
+        let plan = plan.unwrap();
         let again = |write: &&Write| matches!(write, Write::Server(id, _) if kernel.servers.contains_key(id));
         self.reused += plan.writes.iter().filter(again).count();
         self.datapath.apply(&plan.writes).unwrap();
@@ -127,8 +136,7 @@ impl Life {
             self.site.has(service, server),
             "{service} sent a new flow to {server}, which is not its own"
         );
-        // The flood of the readers may have pushed the first packet out of the table.
-        if self.send(service, client, true) == Some(server) {
+        if self.settles(service, client, server) {
             let flow = Flow { service, client, server };
             if self.flows.len() < FLOWS {
                 self.flows.push(flow);
@@ -150,8 +158,7 @@ impl Life {
                 let next = sent.expect("a datagram of a service gets a server");
                 assert!(self.site.has(service, next), "flow {client} of {server} went to {next}");
                 self.flows[place].server = next;
-                // Forgotten since, it is a new flow, which the readers may have pushed out.
-                if self.send(service, client, true) != Some(next) {
+                if !self.settles(service, client, next) {
                     self.flows.swap_remove(place);
                 }
             } else {
@@ -159,6 +166,12 @@ impl Life {
                 self.flows.swap_remove(place);
             }
         }
+    }
+
+    /// Whether a flow is established on its server. The flood of the readers may push its first packet out of the table
+    /// while this thread waits for a CPU; the next one, of a new flow then, may come to the same server by chance.
+    fn settles(&mut self, service: usize, client: u32, server: u32) -> bool {
+        (0..SETTLED).all(|_| self.send(service, client, true) == Some(server))
     }
 
     /// The server that a packet of the client is sent to; `established` is one that opens no connection.
