@@ -56,6 +56,8 @@ impl Redirects {
         for (program, tracepoint) in PROGRAMS {
             attach(&mut object, program, tracepoint, &directory.join(tracepoint))?;
         }
+        drop(object);
+        sys::give_back_heap();
         let fd =
             pins::open(&map)?.ok_or_else(|| REDIRECTS.broken(format!("its map {MAP} was not pinned")))?;
         let failures = RawMap::new(fd, None).map_err(kernel(format!("look at {MAP}")))?;
