@@ -47,7 +47,10 @@ impl Search {
     }
 }
 
-/// The first server of `attempts` that `accept` takes.
+/// The first server of [`MAX_ATTEMPTS`] that `accept` takes.
+///
+/// `view` says how the flow looks for its server; each try looks in the service's view of that moment. A change of the
+/// service may overtake the packet, and the servers of an old view are gone as soon as the new one is there.
 #[inline]
 pub(crate) fn choose<E>(
     flow: &FlowKey,
@@ -59,6 +62,7 @@ pub(crate) fn choose<E>(
     let search = Search::new(flow, service, view);
     let mut failure = nothing;
     for attempt in 0..MAX_ATTEMPTS {
+        let Some(view) = maps::view_of(service) else { break };
         if let Some(chosen) = search.attempt(view, attempt) {
             match accept(&chosen) {
                 Ok(()) => return Ok(chosen),

@@ -37,6 +37,7 @@ mod harness;
 mod hold;
 mod lifetime;
 mod next_hops;
+mod overtaken;
 mod ports;
 mod shares;
 mod sizes;
