@@ -4,6 +4,8 @@
 mod model;
 mod reader;
 
+use lb_common::connection::Connection;
+use lb_common::flow::FlowKey;
 use lb_common::server::MAX_DEVICES;
 use lb_ctl::agent::ids::Quarantine;
 use lb_ctl::agent::reconcile::reconcile;
@@ -14,6 +16,8 @@ use lb_tests::full;
 use lb_tests::packet::ACK;
 use lb_tests::random::Random;
 use model::{History, Site};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -95,6 +99,8 @@ struct Life {
     flows: Vec<Flow>,
     random: Random,
     clients: u32,
+    /// Clients of UDP flows that may have been forgotten after their first packet.
+    unsure: Vec<u32>,
 }
 
 impl Life {
@@ -105,6 +111,7 @@ impl Life {
             flows: Vec::new(),
             random: Random::new(),
             clients: 0,
+            unsure: Vec::new(),
         };
         life.agent.change(&life.site.tables());
         life
@@ -119,6 +126,7 @@ impl Life {
         history.end(number);
         self.open(service);
         self.try_old_flows();
+        self.forget_the_pushed_out();
         if number.is_multiple_of(CHANGES_PER_GRACE) {
             self.agent.sweep(self.random.once_in(2));
         }
@@ -134,8 +142,8 @@ impl Life {
             self.site.has(service, server),
             "{service} sent a new flow to {server}, which is not its own"
         );
-        // The flood of the readers may have pushed the first packet out of the table.
         if self.send(service, client, true) == Some(server) {
+            self.unsure.extend(Site::is_udp(service).then_some(client));
             let flow = Flow { service, client, server };
             if self.flows.len() < FLOWS {
                 self.flows.push(flow);
@@ -157,7 +165,7 @@ impl Life {
                 let next = sent.expect("a datagram of a service gets a server");
                 assert!(self.site.has(service, next), "flow {client} of {server} went to {next}");
                 self.flows[place].server = next;
-                // Forgotten since, it is a new flow, which the readers may have pushed out.
+                self.unsure.push(client);
                 if self.send(service, client, true) != Some(next) {
                     self.flows.swap_remove(place);
                 }
@@ -166,6 +174,22 @@ impl Life {
                 self.flows.swap_remove(place);
             }
         }
+    }
+
+    /// The flood of the readers may push a first datagram out of the table before the second one, which then opens a flow
+    /// again and may meet the same server: only the table tells that it is a known flow.
+    fn forget_the_pushed_out(&mut self) {
+        let unsure = std::mem::take(&mut self.unsure);
+        let unsure = unsure.into_iter().map(|client| (Site::client(client), client));
+        let mut missing: BTreeMap<SocketAddr, u32> = unsure.collect();
+        let mut find = |key: &FlowKey, _: &Connection| {
+            if !key.owner.is_reply() {
+                missing.remove(&SocketAddr::new(key.client.into(), key.client_port.get()));
+            }
+        };
+        self.agent.datapath.for_each_connection(&mut find).unwrap();
+        let missing: BTreeSet<u32> = missing.into_values().collect();
+        self.flows.retain(|flow| !missing.contains(&flow.client));
     }
 
     /// The server that a packet of the client is sent to; `established` is one that opens no connection.

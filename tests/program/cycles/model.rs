@@ -97,10 +97,16 @@ impl Site {
         }
     }
 
+    /// The address and port of a client, which is a number.
+    pub(super) fn client(number: u32) -> SocketAddr {
+        let port = u16::try_from(10_000 + number % 50_000).unwrap();
+        SocketAddr::new(Ipv4Addr::from_bits(0xc612_0000 + number / 50_000).into(), port)
+    }
+
     /// The first packet of a flow of `client`, a number.
     pub(super) fn packet(service: usize, client: u32) -> PacketBuilder {
         let (_, _, protocol, ports) = SERVICES[service];
-        let from = SocketAddr::new(Ipv4Addr::from_bits(0xc612_0000 + client / 50_000).into(), port(client));
+        let from = Self::client(client);
         let to = SocketAddr::new(vip(service), ports[client as usize % ports.len()]);
         if protocol == UDP { udp(from, to).payload(b"question") } else { tcp(from, to) }
     }
@@ -108,10 +114,6 @@ impl Site {
     pub(super) fn services(&self) -> usize {
         self.services.len()
     }
-}
-
-fn port(client: u32) -> u16 {
-    u16::try_from(10_000 + client % 50_000).unwrap()
 }
 
 fn vip(service: usize) -> IpAddr {
