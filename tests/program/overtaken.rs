@@ -10,7 +10,7 @@ use lb_tests::packet::udp;
 use lb_tests::program::{LoadedProgram, World, mac_of};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// Packets that have to meet a change. Of a program that does not look again, one in a thousand is lost.
@@ -26,14 +26,19 @@ struct Progress {
     over: AtomicBool,
 }
 
-/// Gives a service of one server another one, again and again, after it gave `to` the program.
-fn replace(method: Method, to: Sender<Runner>, progress: &Progress) {
+/// The views of the service that have server 1 or server 2 alone.
+const VIEWS: [u32; 2] = [3, 2];
+
+fn load(method: Method) -> LoadedProgram {
     let servers = [1, 2].map(|n| V4.server(n, method));
     let mut program = LoadedProgram::load(&World::new([V4.udp(servers)]));
     program.reschedule(1, &[0, 1]);
     program.reschedule(1, &[1, 0]);
-    let view_of_server = [3, 2];
-    to.send(program.datapath().runner().unwrap()).unwrap();
+    program
+}
+
+/// Gives the service of one server another one, again and again.
+fn replace(program: &mut LoadedProgram, progress: &Progress) {
     for (change, [old, new]) in (1..).zip([[1, 2], [2, 1]].into_iter().cycle()) {
         if progress.over.load(SeqCst) {
             break;
@@ -41,7 +46,7 @@ fn replace(method: Method, to: Sender<Runner>, progress: &Progress) {
         progress.begun.store(change, SeqCst);
         program.apply(&[
             Write::ServerState(new, ServerState::Up),
-            Write::Service(1, view_of_server[new as usize - 1]),
+            Write::Service(1, VIEWS[new as usize - 1]),
             Write::ServerState(old, ServerState::Gone),
         ]);
         progress.ended.store(change, SeqCst);
@@ -50,14 +55,18 @@ fn replace(method: Method, to: Sender<Runner>, progress: &Progress) {
     }
 }
 
+fn first_packet(client: u32) -> Vec<u8> {
+    let port = u16::try_from(10_000 + client % 50_000).unwrap();
+    let from = SocketAddr::new(Ipv4Addr::from_bits(0xc612_0000 + client / 50_000).into(), port);
+    udp(from, V4.vip).payload(b"question").build()
+}
+
 /// Sends packets, each of a new flow, until enough of them met one change; gives how many did, and the frame of the
 /// first that got no server although it met no more.
 fn look(runner: &Runner, progress: &Progress) -> Result<(u32, Option<Vec<u8>>), String> {
     let mut met = 0;
     for client in 0..PACKETS {
-        let port = u16::try_from(10_000 + client % 50_000).unwrap();
-        let from = SocketAddr::new(Ipv4Addr::from_bits(0xc612_0000 + client / 50_000).into(), port);
-        let frame = udp(from, V4.vip).payload(b"question").build();
+        let frame = first_packet(client);
         let ended = progress.ended.load(SeqCst);
         let (_, sent) = runner.test_run(&frame).map_err(|error| error.to_string())?;
         let changes = progress.begun.load(SeqCst) - ended;
@@ -74,11 +83,14 @@ fn look(runner: &Runner, progress: &Progress) -> Result<(u32, Option<Vec<u8>>), 
 }
 
 fn every_packet_gets_a_server(method: Method) {
-    let progress = Progress::default();
-    let (to, from) = channel();
+    let (progress, (to, from)) = (&Progress::default(), channel());
     let looked = thread::scope(|scope| {
-        scope.spawn(|| replace(method, to, &progress));
-        let looked = from.recv().map_err(|error| error.to_string()).and_then(|it| look(&it, &progress));
+        scope.spawn(move || {
+            let mut program = load(method);
+            to.send(program.datapath().runner().unwrap()).unwrap();
+            replace(&mut program, progress);
+        });
+        let looked = from.recv().map_err(|error| error.to_string()).and_then(|it| look(&it, progress));
         progress.over.store(true, SeqCst);
         looked
     });

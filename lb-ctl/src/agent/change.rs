@@ -128,12 +128,12 @@ impl Writer {
             self.resize_back(sizes);
             return Err(refused);
         }
-        drop(attaching);
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
         if let Err(failure) = self.write(&desired, plan) {
             return Err(self.take_back(before, (switched, sizes), failure));
         }
+        drop(attaching);
         self.tell_change(&outcome.differences, self.origin(request, mark));
         self.note_problem(None);
         self.place_vips(false).await;

@@ -190,7 +190,7 @@ async fn supervise(own: Own, options: Options) -> anyhow::Result<()> {
     }
     let stored = match initial {
         Some(stored) => stored,
-        None => takeover::nothing_stored(&datapath.snapshot()?, &options.state_dir, &bpffs)?,
+        None => takeover::nothing_stored(&datapath.snapshot()?, &store, &bpffs)?,
     };
     if let Some(log) = datapath.take_log() {
         tokio::spawn(follow_log(log));

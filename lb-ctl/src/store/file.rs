@@ -11,21 +11,25 @@ use std::path::Path;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The text of the file at `path`; `None` if there is none.
+///
+/// # Errors
+/// It cannot be read, or is nothing that this program writes: too large, or no text.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, StoreError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| failed("read", path, error))?,
     };
-    let mut text = String::new();
-    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-    match read.map_err(|error| failed("read", path, error))? {
-        read if read as u64 <= MAX_BYTES => Ok(Some(text)),
-        _ => {
-            let source =
-                io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_BYTES} bytes"));
-            Err(failed("read", path, source))
-        }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| failed("read", path, error))?;
+    let broken = |message: String| StoreError::Broken { path: path.to_owned(), message, last_good: None };
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(broken(format!("it has more than {MAX_BYTES} bytes")));
     }
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+        broken(format!("line {line} is not UTF-8"))
+    })
 }
 
 /// Puts `bytes` in the place of what was at `path`, mode 0600; they are on the disk when this returns.

@@ -94,17 +94,30 @@ impl Store {
     /// The file cannot be read, is broken, or is of a newer format; the error names the last good revision.
     pub fn load(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.path();
-        let Some(text) = file::read(&path)? else { return Ok(None) };
-        let stored = format::decode(&text, &path).map_err(|error| error.with_last_good(self.last_good()))?;
+        let text = file::read(&path).map_err(|error| self.with_way_back(error))?;
+        let Some(text) = text else { return Ok(None) };
+        let stored = format::decode(&text, &path).map_err(|error| self.with_way_back(error))?;
         self.settle(stored.revision.number)?;
         Ok(Some(stored))
     }
 
-    /// Stores `stored`, whose configuration is that of the stored revision, in place of what was there.
+    /// Stores `stored`, whose configuration is that of the stored revision, in place of what was there. Its copy follows: a
+    /// way back from a broken file loses neither orders nor VIPs.
     ///
     /// # Errors
     /// It cannot be written; what was there is unharmed.
     pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
+        self.put(stored)?;
+        let copy = self.path_of(stored.revision.number);
+        let copied =
+            || if copy.exists() { file::replace(&copy, &format::encode(stored, &copy)?) } else { Ok(()) };
+        if let Err(error) = copied() {
+            tracing::warn!(%error, "stored, but the copy among the revisions is older");
+        }
+        Ok(())
+    }
+
+    fn put(&self, stored: &Stored) -> Result<(), StoreError> {
         let path = self.path();
         file::replace(&path, &format::encode(stored, &path)?)
     }
@@ -116,7 +129,7 @@ impl Store {
     pub fn commit(&self, stored: &Stored) -> Result<(), StoreError> {
         let next = self.path_of_next();
         file::replace(&next, &format::encode(stored, &next)?)?;
-        if let Err(error) = self.save(stored) {
+        if let Err(error) = self.put(stored) {
             file::remove(&next).ok();
             return Err(error);
         }
@@ -132,7 +145,7 @@ impl Store {
     /// # Errors
     /// It cannot be written; the newer one is stored still.
     pub fn take_back(&self, before: &Stored, number: u64) -> Result<(), StoreError> {
-        self.save(before)?;
+        self.put(before)?;
         if number == before.revision.number { Ok(()) } else { file::remove(&self.path_of(number)) }
     }
 
@@ -186,7 +199,8 @@ impl Store {
         self.directory.join(REVISIONS).join("next.json")
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file that is the truth.
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.join(FILE)
     }
 
@@ -204,7 +218,12 @@ impl Store {
         Ok(numbers)
     }
 
-    fn last_good(&self) -> Option<PathBuf> {
+    fn with_way_back(&self, error: StoreError) -> StoreError {
+        error.with_last_good(self.last_good())
+    }
+
+    /// The newest revision that can be used.
+    pub(crate) fn last_good(&self) -> Option<PathBuf> {
         self.numbers()
             .ok()?
             .into_iter()

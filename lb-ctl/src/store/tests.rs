@@ -79,6 +79,18 @@ fn a_revision_that_never_came_into_force_is_no_history() {
 }
 
 #[test]
+fn the_way_back_loses_neither_orders_nor_vips() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.commit(&Stored { intent: Intent::default(), placed: BTreeMap::new(), ..stored(1) }).unwrap();
+    store.save(&stored(1)).unwrap();
+    fs::copy(store.path_of(1), store.path()).unwrap();
+    assert_eq!(store.load().unwrap(), Some(stored(1)));
+    store.save(&Stored { revision: Revision::default(), ..stored(1) }).unwrap();
+    assert_eq!(files(&directory.path().join("revisions")), ["00000001.json"], "no revision, no copy");
+}
+
+#[test]
 fn a_number_is_never_given_to_a_second_revision() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
@@ -100,18 +112,20 @@ fn a_file_that_cannot_be_used_is_refused_with_its_line_and_the_way_back() {
     let good = fs::read_to_string(store.path()).unwrap();
     let (half, _) = good.split_at(good.len() / 2);
     let rows = [
-        ("half a file", half.to_owned(), "line ", "cp "),
-        ("an empty file", String::new(), "line 1 column 0", "cp "),
+        ("half a file", half.into(), "line ", "cp "),
+        ("an empty file", vec![], "line 1 column 0", "cp "),
+        ("no text", b"{\n\"format\": \xff".to_vec(), "line 2 is not UTF-8", "cp "),
+        ("a file that is too large", vec![b' '; 64 * 1024 * 1024 + 1], "more than 67108864 bytes", "cp "),
         (
             "a newer format",
-            good.replace("\"format\": 2", "\"format\": 9"),
+            good.replace("\"format\": 2", "\"format\": 9").into(),
             "it has format 9, this version knows formats up to 2",
             "newer version",
         ),
-        ("a word that is none", good.replace("\"tcp\"", "\"pct\""), "unknown variant `pct`", "cp "),
+        ("a word that is none", good.replace("\"tcp\"", "\"pct\"").into(), "unknown variant `pct`", "cp "),
         (
             "a configuration that cannot be",
-            good.replace("\"192.0.2.10\",", "\"224.0.0.1\","),
+            good.replace("\"192.0.2.10\",", "\"224.0.0.1\",").into(),
             "224.0.0.1",
             "cp ",
         ),
@@ -125,7 +139,7 @@ fn a_file_that_cannot_be_used_is_refused_with_its_line_and_the_way_back() {
         assert!(told.contains(hint) && told.contains("forwarding goes on"), "{name}: {told}");
         let way = format!("cp {} {}", store.path_of(1).display(), store.path().display());
         assert!(told.contains(&way), "{name}: {told}");
-        assert_eq!(fs::read_to_string(store.path()).unwrap(), text, "{name}: it was touched");
+        assert!(fs::read(store.path()).unwrap() == text, "{name}: it was touched");
     }
     fs::copy(store.path_of(1), store.path()).unwrap();
     assert_eq!(store.load().unwrap(), Some(stored(1)), "the way back leads there");
