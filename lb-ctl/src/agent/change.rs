@@ -1,40 +1,27 @@
 //! A change of the configuration: judged, then stored, then written to the kernel; or refused, and nothing is changed.
 
-use super::history::{command, stored};
-use super::interfaces::Undo;
-use super::journal::News;
+use super::carry_out::Judged;
 use super::observe::{kept_neighbours, server_addresses};
 use super::own_address;
-use super::plan::Plan;
 use super::preflight;
 use super::state::{Desired, Observed};
 use super::time;
 use super::writer::Writer;
-use crate::api::{Change, ChangeRequest, Changed, EventKind, Failure, FailureKind, Level, Origin, Terms};
+use crate::api::{Change, ChangeRequest, Changed, Failure, FailureKind, Terms};
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, leaving};
 use crate::config::model::{Config, Service};
 use crate::config::{change, diff};
-use crate::datapath::tables::Capacities;
 use crate::store::Stored;
-
-/// A change that was found possible.
-struct Judged {
-    desired: Desired,
-    observed: Observed,
-    plan: Plan,
-    /// What it comes to, before it is made.
-    outcome: Changed,
-}
 
 impl Writer {
     /// Makes the change that `by` asks for, or says only what it would come to.
     pub(super) async fn change(&mut self, request: ChangeRequest, by: Actor) -> Result<Changed, Failure> {
         self.check_expected(request.terms.expect)?;
-        if let Some(changed) = self.detach_stray(&request)? {
+        let mark = Mark { by, since: time::now() };
+        if let Some(changed) = self.detach_stray(&request, &mark)? {
             return Ok(changed);
         }
-        let mark = Mark { by, since: time::now() };
         let desired = self.wanted(&request, &mark)?;
         let observed = self.look(&server_addresses(&desired)).await?;
         let kept = kept_neighbours(&observed);
@@ -46,7 +33,10 @@ impl Writer {
             }
         };
         let outcome = judged.outcome.clone();
-        self.carry_out(judged, &request, &mark).await?;
+        if let Err(failure) = self.carry_out(judged, &request, &mark).await {
+            self.release(kept.difference(&self.kept)).await;
+            return Err(failure);
+        }
         Ok(self.changed(&request.change, outcome))
     }
 
@@ -99,96 +89,6 @@ impl Writer {
                 && !self.stored.placed.contains_key(&service.vip)
         };
         new.services.iter().filter(|service| own(service) && !known(service)).collect()
-    }
-
-    /// Makes room, attaches, stores, writes, in this order; what fails takes back what was done before it.
-    async fn carry_out(
-        &mut self,
-        Judged { desired, observed, plan, outcome }: Judged,
-        request: &ChangeRequest,
-        mark: &Mark,
-    ) -> Result<(), Failure> {
-        let sizes = self.resize(&desired.config.limits)?;
-        let attaching = self.note_attaching(&desired.config);
-        let attaching = attaching.inspect_err(|_| self.resize_back(sizes))?;
-        let switched = self.switch_interfaces(&desired.config);
-        let switched = switched.inspect_err(|_| self.resize_back(sizes))?;
-        let next = Stored {
-            revision: if desired.config == self.stored.config {
-                self.stored.revision.clone()
-            } else {
-                self.next_revision(request, mark)
-            },
-            config: desired.config.clone(),
-            intent: desired.intent.clone(),
-            placed: self.stored.placed.clone(),
-        };
-        if let Err(refused) = self.keep(&next) {
-            self.switch_back(switched);
-            self.resize_back(sizes);
-            return Err(refused);
-        }
-        let before = std::mem::replace(&mut self.stored, next);
-        self.observe_as(observed).await;
-        if let Err(failure) = self.write(&desired, plan) {
-            return Err(self.take_back(before, (switched, sizes), failure));
-        }
-        drop(attaching);
-        self.tell_change(&outcome.differences, self.origin(request, mark));
-        self.note_problem(None);
-        self.place_vips(false).await;
-        self.follow_modes();
-        Ok(())
-    }
-
-    /// Stores `next`, as a revision if the configuration differs; nothing if it is so already.
-    fn keep(&self, next: &Stored) -> Result<(), Failure> {
-        let kept = match () {
-            () if *next == self.stored => Ok(()),
-            () if next.revision == self.stored.revision => self.store.save(next),
-            () => self.store.commit(next),
-        };
-        kept.map_err(|error| stored(&error))
-    }
-
-    /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
-    fn take_back(
-        &mut self,
-        before: Stored,
-        (switched, sizes): (Vec<Undo>, Option<Capacities>),
-        failure: Failure,
-    ) -> Failure {
-        if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
-            tracing::error!(%error, "could not take back a revision");
-            self.note_problem(Some(failure.clone()));
-            let message = format!("stored, but not in force: {}", failure.message);
-            return Failure { message, ..failure }
-                .with_hint("the agent tries again every second; `lb-ctl status` says how it stands");
-        }
-        self.stored = before;
-        self.switch_back(switched);
-        self.resize_back(sizes);
-        self.converge();
-        let number = self.stored.revision.number;
-        let message = format!("{}; taken back: revision {number} is in force", failure.message);
-        let text = format!("a change failed: {message}");
-        self.journal.record(News::new(Level::Error, EventKind::Change, "", text));
-        match &self.problem {
-            None => Failure { message, ..failure },
-            Some(_) => Failure { message, ..failure }.with_hint(
-                "the kernel's tables are not as they should be yet; `lb-ctl status` says how it stands",
-            ),
-        }
-    }
-
-    /// Who asked for this change, as events name them, and the revision that is in force after it.
-    fn origin(&self, request: &ChangeRequest, mark: &Mark) -> Origin {
-        Origin {
-            uid: mark.by.uid,
-            user: Some(mark.by.user.clone()),
-            command: Some(command(request)),
-            revision: Some(self.stored.revision.number),
-        }
     }
 
     fn changed(&self, change: &Change, outcome: Changed) -> Changed {

@@ -1,8 +1,8 @@
 //! Revisions: listed, read, and made again.
 
 use super::writer::Writer;
-use crate::api::{ChangeRequest, Failure, FailureKind};
-use crate::config::intent::Mark;
+use crate::api::{ChangeRequest, Failure, FailureKind, Origin};
+use crate::config::intent::{Actor, Mark};
 use crate::config::model::Config;
 use crate::store::{Revision, StoreError};
 
@@ -47,6 +47,11 @@ impl Writer {
         }
     }
 
+    /// Who asked for a change, as events name them, and the revision that is in force after it.
+    pub(super) fn origin(&self, request: &ChangeRequest, mark: &Mark) -> Origin {
+        Origin { revision: Some(self.stored.revision.number), ..asked_by(request, &mark.by) }
+    }
+
     /// A plan that was made for another revision is none.
     pub(super) fn check_expected(&self, expected: Option<u64>) -> Result<(), Failure> {
         let current = self.stored.revision.number;
@@ -63,8 +68,14 @@ impl Writer {
     }
 }
 
+/// Who asks for a change, and how.
+pub(super) fn asked_by(request: &ChangeRequest, by: &Actor) -> Origin {
+    let (user, command) = (Some(by.user.clone()), Some(command(request)));
+    Origin { uid: by.uid, user, command, revision: None }
+}
+
 /// What was typed, or asked of the API.
-pub(super) fn command(ChangeRequest { change, terms }: &ChangeRequest) -> String {
+fn command(ChangeRequest { change, terms }: &ChangeRequest) -> String {
     line(&terms.command.clone().unwrap_or_else(|| format!("api: {}", change.word())))
 }
 

@@ -1,6 +1,6 @@
 //! Servers that leave: they go when their last connection has ended.
 
-use super::compile::identity;
+use super::identity::Identity;
 use super::journal::News;
 use super::writer::Writer;
 use crate::api::{EventKind, Level};
@@ -43,12 +43,12 @@ impl Writer {
     }
 
     fn reference(&self, leaving: &Leaving) -> Option<ServerRef> {
-        let identity = identity(&leaving.server);
+        let identity = Identity::from(&leaving.server);
         let references = self.names.server_references();
         references
             .into_iter()
             .find(|(_, service, server)| {
-                service.name == leaving.service && (server.address, server.port, server.method) == identity
+                service.name == leaving.service && Identity::from(*server) == identity
             })
             .map(|(reference, ..)| reference)
     }

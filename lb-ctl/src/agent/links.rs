@@ -4,10 +4,12 @@
 //! another interface has the name or the operator says otherwise.
 
 use super::converge::failure;
+use super::journal::News;
 use super::state::Observed;
 use super::writer::Writer;
-use crate::api::{Change, ChangeRequest, Changed, Failure};
+use crate::api::{Change, ChangeRequest, Changed, EventKind, Failure, Level};
 use crate::config::diff::{Difference, Kind};
+use crate::config::intent::Mark;
 use crate::config::model::Interface;
 use crate::datapath::PinnedLink;
 use std::collections::BTreeMap;
@@ -119,7 +121,11 @@ impl Writer {
     /// Detaches an interface that has the program and is not in the configuration, as a crash between the two can leave it.
     ///
     /// `None` if `request` is another change, which goes the usual way.
-    pub(super) fn detach_stray(&mut self, request: &ChangeRequest) -> Result<Option<Changed>, Failure> {
+    pub(super) fn detach_stray(
+        &mut self,
+        request: &ChangeRequest,
+        mark: &Mark,
+    ) -> Result<Option<Changed>, Failure> {
         let Change::Detach { name } = &request.change else { return Ok(None) };
         if self.stored.config.interfaces.iter().any(|interface| interface.name == *name) {
             return Ok(None);
@@ -128,11 +134,13 @@ impl Writer {
         if links.iter().all(|link| link.name != *name) {
             return Ok(None);
         }
+        let detail = "the program is off; it was not in the configuration";
         if !request.terms.dry_run {
             self.datapath.detach(name).map_err(|error| failure(&error))?;
-            self.tell_what_changed();
+            let news = News::new(Level::Info, EventKind::Interface, name, detail);
+            self.journal.record(news.by(self.origin(request, mark)));
         }
-        let detail = "the program is off; it was not in the configuration".to_owned();
+        let detail = detail.to_owned();
         let gone =
             Difference { change: Kind::Removed, object: "interface".to_owned(), name: name.clone(), detail };
         let revision = self.stored.revision.number;

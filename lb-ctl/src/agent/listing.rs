@@ -1,14 +1,14 @@
 //! Services, servers, VIPs and pools, as they are now.
 
 use super::change::users;
+use super::identity::Identity;
 use super::preflight;
 use super::vips;
 use super::writer::Writer;
 use crate::api::{Failure, FailureKind, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
 use crate::config::intent::Leaving;
-use crate::config::model::{Method, Pool, Server, Service};
+use crate::config::model::{Pool, Server, Service};
 use crate::datapath::Load;
-use lb_common::address::Address;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -132,11 +132,9 @@ impl Writer {
 
     /// Connections of a server in one service, or in all. A server of two pools of a service is one in the kernel.
     fn load(&self, server: &Server, service: Option<&str>) -> Load {
-        let port = if server.method == Method::Nat { server.address.port.unwrap_or(0) } else { 0 };
-        let identity = (Address::from(server.address.ip), port, super::compile::method(server.method));
+        let identity = Identity::from(server);
         let references = self.names.server_references().into_iter().filter(|(_, owner, listed)| {
-            service.is_none_or(|name| owner.name == name)
-                && (listed.address, listed.port, listed.method) == identity
+            service.is_none_or(|name| owner.name == name) && Identity::from(*listed) == identity
         });
         let loads = references.filter_map(|(reference, ..)| self.sweeper.report.servers.get(&reference));
         loads.fold(Load::default(), |sum, load| Load {

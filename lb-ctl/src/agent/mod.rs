@@ -6,6 +6,7 @@
 
 mod arena;
 mod attaching;
+mod carry_out;
 mod change;
 pub mod compile;
 mod conflicts;
@@ -18,6 +19,7 @@ mod exits;
 mod finish;
 mod fullness;
 mod history;
+mod identity;
 pub mod ids;
 mod imported;
 mod interfaces;
@@ -37,8 +39,10 @@ pub mod plan;
 mod preflight;
 pub(crate) mod privileges;
 pub mod reconcile;
+mod requests;
 mod resize;
 mod samples;
+mod sights;
 pub mod state;
 mod status;
 mod supervisor;

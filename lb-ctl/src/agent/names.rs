@@ -1,5 +1,6 @@
 //! Which id of the kernel's tables belongs to which service and server.
 
+use super::identity::Identity;
 use super::tables::{Server, Service, Tables};
 use crate::datapath::tables::Kernel;
 use lb_common::server::{ServerRef, ServerState};
@@ -32,10 +33,7 @@ impl Names {
         {
             let Some(place) = services.get(&entry.service) else { continue };
             let listed = tables.services.get(*place).map_or(&[][..], |service| &service.servers);
-            let same = |server: &Server| {
-                (server.address, server.port, server.method as u8)
-                    == (entry.address, entry.port.get(), entry.method)
-            };
+            let same = |server: &Server| Identity::from(server) == Identity::from(entry);
             if let Some(number) = listed.iter().position(same) {
                 servers.insert(ServerRef::new(*id, entry.generation), (*place, number));
             }

@@ -9,16 +9,14 @@ use super::imported::Imported;
 use super::journal::Journal;
 use super::last_hops::LastHops;
 use super::names::Names;
-use super::news::Known;
 use super::observe::{fixed_neighbours, kept_neighbours, observe, server_addresses};
 use super::samples::Sampling;
+use super::sights::Known;
 use super::state::Observed;
 use super::supervisor;
 use super::sweep::Sweeper;
 use super::time;
-use crate::api::{Failure, Reply, Request};
-use crate::config::change::replacement;
-use crate::config::diff::diff;
+use crate::api::Failure;
 use crate::datapath::{self, Datapath};
 use crate::neighbour::{Changes, Network};
 use crate::store::{Store, Stored};
@@ -163,46 +161,6 @@ impl Writer {
         self.tell_end().await;
         self.finish(queue, api).await;
         Ok(())
-    }
-
-    pub(super) async fn handle(
-        &mut self,
-        request: Request,
-        answer: tokio::sync::oneshot::Sender<Result<Reply, Failure>>,
-    ) {
-        if let Request::Samples(wanted) = request {
-            self.sampling.ask(wanted, answer);
-            self.converge();
-            return;
-        }
-        let reply = self.answer(request).await;
-        if let Err(failure) = &reply {
-            tracing::info!(%failure, "a request was refused");
-        }
-        // Whoever asked may have gone away meanwhile.
-        answer.send(reply).ok();
-    }
-
-    async fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
-        match request {
-            Request::Change(request, by) => self.change(*request, by).await.map(Reply::Changed),
-            Request::History => self.history().map(Reply::History),
-            Request::Revision(number) => self.revision(number).map(Reply::Config),
-            Request::Status => self.status().map(|status| Reply::Status(Box::new(status))),
-            Request::Services => Ok(Reply::Services(self.services())),
-            Request::Servers { pool } => self.servers(pool.as_deref()).map(Reply::Servers),
-            Request::Vips => Ok(Reply::Vips(self.vips())),
-            Request::Pools => Ok(Reply::Pools(self.pools())),
-            Request::Stats => self.stats().map(Reply::Stats),
-            Request::Connections(filter) => self.connections(&filter).map(Reply::Connections),
-            Request::Config => Ok(Reply::Config(self.stored.config.clone())),
-            Request::Diff(Some(config)) => {
-                let after = replacement(&self.stored.config, &config);
-                Ok(Reply::Diff(diff(&self.stored.config, &after)))
-            }
-            Request::Diff(None) => self.kernel_differences().map(Reply::Diff),
-            Request::Samples(_) => Err(Failure::failed("samples are collected elsewhere")),
-        }
     }
 
     async fn tick(&mut self) {

@@ -181,10 +181,9 @@ fn members(config: &Config, service: &Service, mark: &Mark) -> Vec<Leaving> {
     config.members_of(service).map(leaving).collect()
 }
 
-/// Whether the service has a server that is this one for its connections: of the same address, port and method.
+/// Whether the service has a server that is this one for its connections.
 fn has(config: &Config, service: &Service, server: &Server) -> bool {
-    let same = |(_, other): (&str, &Server)| (other.address, other.method) == (server.address, server.method);
-    config.members_of(service).any(same)
+    config.members_of(service).any(|(_, other)| other.identity() == server.identity())
 }
 
 #[cfg(test)]

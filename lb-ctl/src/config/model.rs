@@ -169,6 +169,14 @@ pub struct Server {
     pub weight: u16,
 }
 
+impl Server {
+    /// What makes it the server of its connections. Only nat has a port of its own.
+    pub fn identity(&self) -> (IpAddr, u16, Method) {
+        let port = if self.method == Method::Nat { self.address.port.unwrap_or(0) } else { 0 };
+        (self.address.ip, port, self.method)
+    }
+}
+
 fn vip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
     VipAddress::deserialize(deserializer).map(|VipAddress(address)| address)
 }

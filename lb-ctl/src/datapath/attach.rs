@@ -6,9 +6,7 @@ use super::pins::{self, Pins};
 use super::sys::{self, RawLink};
 use super::xdp_mode;
 use crate::config::model::Mode;
-use crate::fault;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
@@ -116,7 +114,7 @@ pub(super) fn remove_defunct(pins: &Pins) -> Result<Vec<String>> {
         let path = pins.link(&name);
         let Some(link) = open_link(&path)? else { continue };
         if interface_of(&link, &path)? == 0 {
-            fs::remove_file(&path).map_err(kernel(format!("remove {}", path.display())))?;
+            pins::remove(&path)?;
             removed.push(name);
         }
     }
@@ -205,8 +203,7 @@ fn index_of(name: &str) -> Result<Option<u32>> {
 /// Detaches and unpins. Detaching comes first: the pin is the only way back to a link that is still attached.
 pub(super) fn remove(path: &Path, link: &RawLink) -> Result<()> {
     link.detach().map_err(kernel(format!("detach the link at {}", path.display())))?;
-    fault::around("a removed pin", || fs::remove_file(path))
-        .map_err(kernel(format!("remove {}", path.display())))
+    pins::remove(path)
 }
 
 fn mode_of(name: &str, ifindex: u32) -> Result<AttachMode> {

@@ -2,9 +2,8 @@
 
 use super::attach::{interface_of, open_link, remove};
 use super::error::{DatapathError, Result, kernel};
-use super::pins::Pins;
+use super::pins::{self, Pins};
 use super::sys;
-use std::fs;
 use std::os::fd::BorrowedFd;
 
 /// A pinned link, as the kernel has it.
@@ -49,7 +48,7 @@ pub(super) fn follow_rename(pins: &Pins, name: &str, ifindex: u32) -> Result<()>
         if let Some(in_the_way) = open_link(&new)? {
             remove(&new, &in_the_way)?;
         }
-        return fs::rename(&old, &new).map_err(kernel(format!("pin the link of {other} as {name}")));
+        return pins::rename(&old, &new);
     }
     Ok(())
 }

@@ -120,6 +120,27 @@ pub(super) fn make_directory(path: &Path) -> Result<()> {
     fault::around("a directory of pins", make).map_err(kernel(format!("make {}", path.display())))
 }
 
+/// Unpins what is at `path`.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    fault::around("a removed pin", || fs::remove_file(path))
+        .map_err(kernel(format!("remove {}", path.display())))
+}
+
+/// Removes a directory of pins with all that is in it.
+pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    fault::around("a removed directory of pins", || fs::remove_dir_all(path))
+        .map_err(kernel(format!("remove {}", path.display())))
+}
+
+/// Gives a pin, or a directory of pins, another name, by one step; what had that name is unpinned.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fault::around("a renamed pin", || fs::rename(from, to)).map_err(kernel(format!(
+        "rename {} to {}",
+        from.display(),
+        to.display()
+    )))
+}
+
 /// Opens what is pinned at `path`; `None` if nothing is.
 pub(super) fn open(path: &Path) -> Result<Option<OwnedFd>> {
     match sys::open_pin(path) {

@@ -16,7 +16,6 @@ use super::running::{self, Running};
 use super::schema;
 use super::sys::{self, RawMap};
 use lb_common::maps::MAX_HOLD_MS;
-use std::fs;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -236,8 +235,7 @@ fn never_copied(name: &str) -> DatapathError {
 
 /// Says, by one rename, that the new maps are the ones to keep.
 pub(super) fn commit(pins: &Pins) -> Result<()> {
-    let (next, done) = (pins.next(), pins.done());
-    fs::rename(&next, &done).map_err(kernel(format!("rename {}", next.display())))
+    pins::rename(&pins.next(), &pins.done())
 }
 
 /// Exchanges the pins, as far as that is not done yet. What nothing uses any more is freed by the kernel.
@@ -247,20 +245,17 @@ pub(super) fn finish(pins: &Pins, watch: Watch<'_>) -> Result<()> {
         watch(Step::Rename);
         let (from, to) = (done.join(&name), pins.maps().join(&name));
         if name == PROGRAM {
-            fs::remove_file(&from).map_err(kernel(format!("remove {}", from.display())))?;
-            continue;
+            pins::remove(&from)?;
+        } else {
+            pins::rename(&from, &to)?;
         }
-        fs::rename(&from, &to).map_err(kernel(format!("rename {}", from.display())))?;
     }
     watch(Step::Clean);
-    fs::remove_dir(&done).map_err(kernel(format!("remove {}", done.display())))
+    pins::remove_directory(&done)
 }
 
 /// Throws new maps away that no packet uses.
 pub(super) fn discard(pins: &Pins) -> Result<()> {
     let next = pins.next();
-    if !next.exists() {
-        return Ok(());
-    }
-    fs::remove_dir_all(&next).map_err(kernel(format!("remove {}", next.display())))
+    if next.exists() { pins::remove_directory(&next) } else { Ok(()) }
 }

@@ -9,6 +9,7 @@ use super::maps::Maps;
 use super::object::{LoadOptions, REDIRECTS};
 use super::pins;
 use super::sys::{self, RawMap};
+use crate::fault;
 use aya::pin::PinError;
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, RawTracePoint};
@@ -50,7 +51,7 @@ impl Redirects {
         pins::make_directory(directory)?;
         let map = directory.join(MAP);
         if REDIRECTS.check_pins(&LoadOptions { pins: Some(directory), ..LoadOptions::default() }).is_err() {
-            fs::remove_file(&map).map_err(kernel(format!("remove {}", map.display())))?;
+            pins::remove(&map)?;
         }
         let mut object = load(&map, director)?;
         for (program, tracepoint) in PROGRAMS {
@@ -113,12 +114,11 @@ fn attach(object: &mut Ebpf, name: &str, tracepoint: &str, pin: &Path) -> Result
     let program: &mut RawTracePoint = program.try_into().map_err(failed)?;
     program.load().map_err(failed)?;
     if pin.exists() {
-        fs::remove_file(pin).map_err(kernel(format!("remove {}", pin.display())))?;
+        pins::remove(pin)?;
     }
     let link = program.attach(tracepoint).map_err(failed)?;
     let link: FdLink = program.take_link(link).map_err(failed)?.into();
     let refused = |error: PinError| os_error(&error).unwrap_or_else(|| io::Error::other(error));
-    link.pin(pin)
-        .map(drop)
-        .map_err(|error| kernel(format!("pin the link at {}", pin.display()))(refused(error)))
+    fault::around("a pin", || link.pin(pin).map(drop).map_err(refused))
+        .map_err(kernel(format!("pin the link at {}", pin.display())))
 }

@@ -3,10 +3,10 @@
 use super::capacities::Capacities;
 use super::error::{DatapathError, Result, kernel};
 use super::lock;
-use super::object::{DIRECTOR, LoadOptions};
+use super::object::{DIRECTOR, LoadOptions, Loaded};
 use super::pins::{self, Pins};
 use super::rebuild::{Plan, Rebuilt, Step, raw};
-use super::recovery;
+use super::recovery::{self, Recovery};
 use super::running::{self, Running};
 use super::schema;
 use super::sys;
@@ -19,12 +19,16 @@ use std::path::Path;
 impl Datapath {
     /// Gives the tables room for `capacities`; the maps of another size are exchanged. Nothing breaks meanwhile.
     ///
-    /// What a smaller table does not have any more must not be in use. `watch` is told each step before it is done.
+    /// What a smaller table does not have any more must not be in use. `watch` is told each step before it is done. An
+    /// exchange that failed halfway is mended first.
     ///
     /// # Errors
     ///
     /// [`DatapathError::Kernel`] without the memory for it, or [`DatapathError::Verifier`]: then everything is as it was.
     pub fn resize(&mut self, capacities: &Capacities, watch: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
+        if recovery::recover(self.pins()?)? == Recovery::Finished {
+            self.adopt()?;
+        }
         let pins = self.pins()?;
         let entries = entries(pins, capacities)?;
         let anew = capacities.differing(|name| entries.get(name).copied());
@@ -33,10 +37,24 @@ impl Datapath {
         }
         let (loaded, rebuilt, settled) =
             Plan { pins, debug_log: self.debug_log, anew, old: Some(self.program.as_fd()) }.run(watch)?;
+        let settled = settled.or_else(|_| recovery::recover(pins).map(drop));
+        self.use_instead(loaded)?;
+        settled.map(|()| rebuilt)
+    }
+
+    /// Loads the program with the maps that are pinned now, and puts it on every interface.
+    fn adopt(&mut self) -> Result<()> {
+        let maps = self.pins()?.maps();
+        let options = LoadOptions { pins: Some(&maps), debug_log: self.debug_log, ..LoadOptions::default() };
+        self.use_instead(DIRECTOR.load(&options)?)?;
+        running::all(self.pins()?)?.iter().try_for_each(|link| link.run(self.program.as_fd()))
+    }
+
+    fn use_instead(&mut self, loaded: Loaded) -> Result<()> {
         let Self { program, maps, log, .. } = Self::with(loaded, None)?;
         (self.program, self.maps) = (program, maps);
         self.log = log.or_else(|| self.log.take());
-        settled.map(|()| rebuilt)
+        Ok(())
     }
 }
 

@@ -54,6 +54,7 @@ impl Operated {
         }
         balanced.lb(&format!("service add load {}:{PORT}/tcp", script::LOAD_VIP))?;
         balanced.add_server("load", 1, Family::V4, 1)?;
+        balanced.lb("limits set --connections 80000")?;
         let script = Script::learn(&balanced)?;
         let revision = state::revision(&balanced)?;
         Ok(Self { balanced, script, at: 0, revision, agent: None, agents: 0 })
@@ -258,6 +259,9 @@ fn the_script_passes_points_of_every_kind() -> Result<()> {
         "a pin",
         "an interface without its link",
         "a removed pin",
+        "a renamed pin",
+        "a directory of pins",
+        "a removed directory of pins",
         "a new address",
         "a removed address",
     ] {

@@ -57,6 +57,7 @@ fn steps(balanced: &Balanced) -> Result<Vec<String>> {
         "server drain web web3".to_owned(),
         format!("service add other {OTHER_VIP}:{PORT}/tcp"),
         format!("server add other {first} --name web1 --method dr"),
+        "limits set --connections 60000 --yes".to_owned(),
         format!("attach {SPARE}"),
         "server undrain web web3".to_owned(),
         "service set other --scheduler sh".to_owned(),

@@ -72,7 +72,7 @@ fn addresses(balanced: &Balanced) -> Result<BTreeSet<String>> {
     Ok(text.lines().map(|line| format!("{} on {}", word(line, 3), word(line, 1))).collect())
 }
 
-/// Every pin with the id of the map; a link is another one after each attach.
+/// Every pin with the id of the map, or its size if the script changes that; a link is another one after each attach.
 fn pins(balanced: &Balanced) -> Result<BTreeSet<String>> {
     let bpffs = balanced.site.director.directory().join("bpf");
     let mut pins = BTreeSet::new();
@@ -80,8 +80,9 @@ fn pins(balanced: &Balanced) -> Result<BTreeSet<String>> {
         let directory = bpffs.join(directory);
         for entry in std::fs::read_dir(&directory).with_context(|| format!("{}", directory.display()))? {
             let path = entry?.path();
-            let id = if is_map { aya::maps::MapInfo::from_pin(&path)?.id() } else { 0 };
-            pins.insert(format!("{} {id}", path.display()));
+            let map = is_map.then(|| aya::maps::MapInfo::from_pin(&path)).transpose()?;
+            let is = map.map(|map| if path.ends_with("CONNECTIONS") { map.max_entries() } else { map.id() });
+            pins.insert(format!("{} {is:?}", path.display()));
         }
     }
     Ok(pins)

@@ -2,6 +2,7 @@
 
 use super::devices::Devices;
 use super::services::ServiceIds;
+use crate::agent::identity::Identity;
 use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{self, Tables};
@@ -21,11 +22,11 @@ pub(super) struct Places<'a> {
     pub(super) services: &'a ServiceIds,
 }
 
-/// What makes a server the same one: service, address, port, method and host id.
-type Identity = (u32, Address, u16, u8, u32);
+/// What makes an entry the same one: service, server and host id.
+type Key = (u32, Identity, u32);
 
-const fn identity(server: &Server) -> Identity {
-    (server.service, server.address, server.port.get(), server.method, server.host)
+fn key(server: &Server) -> Key {
+    (server.service, server.into(), server.host)
 }
 
 /// Ids of nat hosts. One that connections of a removed server may still name is not given out.
@@ -83,7 +84,7 @@ pub(super) fn reconcile(
 ) -> Result<Vec<Vec<ServerRef>>, Full> {
     let living =
         kernel.servers.iter().filter(|(id, server)| is_alive(server) && !quarantine.servers.contains(id));
-    let known: BTreeMap<Identity, u32> = living.clone().map(|(id, server)| (identity(server), *id)).collect();
+    let known: BTreeMap<Key, u32> = living.clone().map(|(id, server)| (key(server), *id)).collect();
     let busy = living.map(|(id, _)| *id).chain(quarantine.servers.iter().copied());
     let mut ids = Ids::new("servers", kernel.capacities.servers, busy);
     let mut kept = BTreeSet::new();
@@ -93,7 +94,7 @@ pub(super) fn reconcile(
         for server in &service.servers {
             let wanted = entry(server, *id, places);
             let reference = if let Some((id, old)) =
-                known.get(&identity(&wanted)).and_then(|id| Some((*id, kernel.servers.get(id)?)))
+                known.get(&key(&wanted)).and_then(|id| Some((*id, kernel.servers.get(id)?)))
             {
                 change(id, old, &wanted, draft);
                 ServerRef::new(id, old.generation)

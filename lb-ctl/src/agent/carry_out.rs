@@ -1,0 +1,102 @@
+//! A change that was found possible is made; what fails on the way takes back what was done before it.
+
+use super::history::stored;
+use super::interfaces::Undo;
+use super::plan::Plan;
+use super::state::{Desired, Observed};
+use super::writer::Writer;
+use crate::api::{ChangeRequest, Changed, Failure};
+use crate::config::intent::Mark;
+use crate::datapath::tables::Capacities;
+use crate::store::Stored;
+
+/// A change that was found possible.
+pub(super) struct Judged {
+    pub(super) desired: Desired,
+    pub(super) observed: Observed,
+    pub(super) plan: Plan,
+    /// What it comes to, before it is made.
+    pub(super) outcome: Changed,
+}
+
+impl Writer {
+    /// Makes room, attaches, stores, writes, in this order; what fails takes back what was done before it.
+    pub(super) async fn carry_out(
+        &mut self,
+        Judged { desired, observed, plan, outcome }: Judged,
+        request: &ChangeRequest,
+        mark: &Mark,
+    ) -> Result<(), Failure> {
+        let sizes = self.resize(&desired.config.limits)?;
+        let attaching = self.note_attaching(&desired.config);
+        let attaching = attaching.inspect_err(|_| self.resize_back(sizes))?;
+        let switched = self.switch_interfaces(&desired.config);
+        let switched = switched.inspect_err(|_| self.resize_back(sizes))?;
+        let next = Stored {
+            revision: if desired.config == self.stored.config {
+                self.stored.revision.clone()
+            } else {
+                self.next_revision(request, mark)
+            },
+            config: desired.config.clone(),
+            intent: desired.intent.clone(),
+            placed: self.stored.placed.clone(),
+        };
+        if let Err(refused) = self.keep(&next) {
+            self.switch_back(switched);
+            self.resize_back(sizes);
+            return Err(refused);
+        }
+        let before = std::mem::replace(&mut self.stored, next);
+        self.observe_as(observed).await;
+        if let Err(failure) = self.write(&desired, plan) {
+            let failure = self.take_back(before, (switched, sizes), failure);
+            self.tell_failure(&failure, self.origin(request, mark));
+            return Err(failure);
+        }
+        drop(attaching);
+        self.tell_change(&outcome.differences, self.origin(request, mark));
+        self.note_problem(None);
+        self.place_vips(false).await;
+        self.follow_modes();
+        Ok(())
+    }
+
+    /// Stores `next`, as a revision if the configuration differs; nothing if it is so already.
+    fn keep(&self, next: &Stored) -> Result<(), Failure> {
+        let kept = match () {
+            () if *next == self.stored => Ok(()),
+            () if next.revision == self.stored.revision => self.store.save(next),
+            () => self.store.commit(next),
+        };
+        kept.map_err(|error| stored(&error))
+    }
+
+    /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
+    fn take_back(
+        &mut self,
+        before: Stored,
+        (switched, sizes): (Vec<Undo>, Option<Capacities>),
+        failure: Failure,
+    ) -> Failure {
+        if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
+            tracing::error!(%error, "could not take back a revision");
+            self.note_problem(Some(failure.clone()));
+            let message = format!("stored, but not in force: {}", failure.message);
+            return Failure { message, ..failure }
+                .with_hint("the agent tries again every second; `lb-ctl status` says how it stands");
+        }
+        self.stored = before;
+        self.switch_back(switched);
+        self.resize_back(sizes);
+        self.converge();
+        let number = self.stored.revision.number;
+        let message = format!("{}; taken back: revision {number} is in force", failure.message);
+        match &self.problem {
+            None => Failure { message, ..failure },
+            Some(_) => Failure { message, ..failure }.with_hint(
+                "the kernel's tables are not as they should be yet; `lb-ctl status` says how it stands",
+            ),
+        }
+    }
+}
