@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{Balanced, Method::Dr, PORT, socket};
 
 /// Two servers with a connection to each.
-fn site_with_connections(name: &str) -> Result<(Balanced, Vec<http::Connection>)> {
+pub(crate) fn site_with_connections(name: &str) -> Result<(Balanced, Vec<http::Connection>)> {
     let balanced = Balanced::new(Site::one_segment(name, 2)?, &[Dr, Dr])?;
     balanced.serve(Family::V4, "rr", &[1, 1])?;
     let service = socket(balanced.site.vip(Family::V4), PORT);
@@ -33,7 +33,7 @@ fn run(balanced: &Balanced, line: &str) -> Result<Output> {
 }
 
 /// Writes `text` as a file of the director and gives its path.
-fn file(balanced: &Balanced, name: &str, text: &str) -> Result<String> {
+pub(crate) fn file(balanced: &Balanced, name: &str, text: &str) -> Result<String> {
     let path = balanced.site.director.directory().join(name);
     std::fs::write(&path, text)?;
     Ok(path.to_string_lossy().into_owned())
@@ -119,54 +119,6 @@ fn a_terminal_is_asked() -> Result<()> {
     let done = text(&ask("y")?.stdout);
     ensure!(done.contains("2 live connections cut"), "{done}");
     assert_eq!(balanced.lb_json("service list")?.as_array().map(Vec::len), Some(0));
-    Ok(())
-}
-
-#[test]
-fn a_server_that_leaves_through_a_file_keeps_its_connections_to_their_end() -> Result<()> {
-    let (balanced, mut connections) = site_with_connections("leave")?;
-    let whole = file(&balanced, "whole.toml", &balanced.site.director.lb("export")?)?;
-    balanced.lb("server remove web web1 --dry-run")?;
-    let without: Vec<_> =
-        std::fs::read_to_string(&whole)?.split("[[pool.server]]").map(str::to_owned).collect();
-    let without: Vec<_> = without.into_iter().filter(|part| !part.contains("\"web1\"")).collect();
-    let part = file(&balanced, "part.toml", &without.join("[[pool.server]]"))?;
-
-    balanced.lb(&format!("apply {part}"))?;
-    assert_eq!(connections[0].get("/")?.server, "web1", "its connection stays");
-    assert_eq!(balanced.shares(Family::V4, 4)?.keys().collect::<Vec<_>>(), ["web2"]);
-    let leaving = || balanced.site.director.lb("server list").is_ok_and(|list| list.contains("leaving"));
-    ensure!(leaving(), "it is not shown");
-    balanced.lb(&format!("apply {whole}"))?;
-    ensure!(!leaving(), "it is back");
-    assert_eq!(connections[0].get("/")?.server, "web1", "and kept its connection");
-    balanced.lb(&format!("apply {part}"))?;
-    drop(connections.remove(0));
-    // The client's FIN was seen: the entry goes after its two minutes, or at once when it is let go by hand.
-    balanced.lb("server remove web web1 --yes")?;
-    ensure!(!leaving(), "it was let go");
-    assert_eq!(connections[0].get("/")?.server, "web2");
-    Ok(())
-}
-
-#[test]
-fn a_server_that_leaves_without_a_connection_is_gone_within_seconds() -> Result<()> {
-    let balanced = Balanced::new(Site::one_segment("gone", 2)?, &[Dr, Dr])?;
-    balanced.serve(Family::V4, "rr", &[1, 1])?;
-    let without = file(
-        &balanced,
-        "one.toml",
-        "[[service]]\nname = \"web\"\nvip = \"10.0.0.10\"\nport = 80\nprotocol = \"tcp\"\nscheduler = \"rr\"\n\
-         [[pool]]\nname = \"web\"\nserver = [{ name = \"web2\", address = \"10.0.0.12\" }]\n",
-    )?;
-    balanced.lb(&format!("apply {without}"))?;
-    wait_until(Duration::from_secs(10), "the server to leave", || {
-        balanced.site.director.lb("server list").is_ok_and(|list| !list.contains("web1"))
-    })?;
-    let servers = balanced.lb_json("status")?;
-    let used = servers["tables"].as_array().and_then(|all| all.iter().find(|row| row["table"] == "servers"));
-    assert_eq!(used.map(|row| row["used"].clone()), Some(1.into()), "{servers}");
-    assert_eq!(balanced.site.director.lb("diff")?, "no difference\n");
     Ok(())
 }
 

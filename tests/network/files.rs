@@ -106,7 +106,9 @@ const STORES: &[Damage] = &[
         |path, text| Ok(fs::write(path, text.replacen("\"format\": 2", "\"format\": 99", 1))?),
         &["format 99", "newer version"],
     ),
-    ("a huge store", |path, _| Ok(File::create(path)?.set_len(HUGE)?), &["more than"]),
+    ("a huge store", |path, _| Ok(File::create(path)?.set_len(HUGE)?), &["more than", "repair it"]),
+    ("a store that is no text", |path, _| Ok(fs::write(path, [0xff, 0xfe])?), &["line 1 is not UTF-8"]),
+    ("no store", |path, _| Ok(fs::remove_file(path)?), &["there is no", "--config FILE"]),
 ];
 
 #[test]
@@ -116,23 +118,28 @@ fn a_store_that_cannot_be_used_stops_no_traffic_and_the_way_back_works() -> Resu
     let config = director.lb("export")?;
     let store = director.directory().join("state/store.json");
     for &(name, damage, words) in STORES {
+        let history = director.lb("history")?;
+        let number =
+            balanced.lb_json("status")?.pointer("/revision/number").cloned().context("no revision")?;
+        ensure!(history.contains("service add web"), "{history}");
         stop(&balanced)?;
         let good = fs::read_to_string(&store)?;
         damage(&store, &good).context(name)?;
-        let length = fs::metadata(&store)?.len();
+        let length = || fs::metadata(&store).map_or(0, |file| file.len());
+        let damaged = length();
         let begin = Instant::now();
         for line in ["agent", "attach eth0"] {
             let output = lb_ctl(&balanced, line)?;
             is_one_error(name, &output, &[&["store.json"], words].concat())?;
-            assert_eq!(fs::metadata(&store)?.len(), length, "{name}: the store was written to");
+            assert_eq!(length(), damaged, "{name}: the store was written to");
             assert_eq!(balanced.curl(Family::V4)?, "web1", "{name}");
         }
         ensure!(begin.elapsed() < PATIENCE, "{name}: it took {:?}", begin.elapsed());
+        assert_eq!(director.lb("history")?, history, "{name}: without an agent");
+        assert_eq!(director.lb(&format!("export --revision {number}"))?, config, "{name}: without an agent");
         let error = String::from_utf8(lb_ctl(&balanced, "agent")?.stderr)?;
-        match error.split('`').find(|word| word.starts_with("cp ")) {
-            Some(command) => drop(director.run(&["sh", "-c", command])?),
-            None => fs::write(&store, &good)?,
-        }
+        let command = error.split('`').find(|word| word.starts_with("cp ")).context(error.clone())?;
+        director.run(&["sh", "-c", command])?;
         let agent = director.spawn("agent", &[&binary()?, "agent"])?;
         wait_until(PATIENCE, "the agent", || director.lb("export").is_ok())?;
         assert_eq!(director.lb("export")?, config, "{name}: after the way back");

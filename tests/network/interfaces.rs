@@ -115,6 +115,27 @@ fn after_a_reboot_the_agent_attaches_and_serves_as_before() -> Result<()> {
     Ok(())
 }
 
+/// The other program is the decapsulation of this product, which knows nothing of the agent.
+#[test]
+fn an_interface_that_another_program_had_is_attached_when_that_goes() -> Result<()> {
+    let balanced = Balanced::new(Site::two_arms("foreign", 1)?, &[Nat])?;
+    balanced.serve(Family::V4, "rr", &[1])?;
+    let director = &balanced.site.director;
+    balanced.kill_agent()?;
+    std::fs::remove_file(director.directory().join("bpf/links").join(INNER_DEVICE))?;
+    director.lb(&format!("decap attach {INNER_DEVICE} --vip 10.9.9.9"))?;
+    let _agent = start_agent(&balanced)?;
+    let status = director.lb("status")?;
+    ensure!(status.contains(INNER_DEVICE) && status.contains("another XDP program"), "{status}");
+    director.lb(&format!("decap detach {INNER_DEVICE}"))?;
+    let attached = || pins(director).contains(&INNER_DEVICE.to_owned());
+    wait_until(Duration::from_secs(20), "the program to be attached", attached)?;
+    assert_eq!(balanced.curl(Family::V4)?, "web1");
+    let events = director.lb("events --no-follow")?;
+    ensure!(events.contains("attached again"), "{events}");
+    Ok(())
+}
+
 /// The agent was killed between attaching and storing: the store is the one from before.
 #[test]
 fn an_interface_that_is_attached_and_not_stored_can_be_detached() -> Result<()> {

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod interfaces;
 mod lab;
+mod leaving;
 mod methods;
 mod ports;
 mod privileges;

@@ -109,6 +109,22 @@ fn an_attach_that_fails_leaves_no_agent_and_no_pins() -> Result<()> {
 }
 
 #[test]
+fn an_attach_that_fails_leaves_the_agent_that_serves_a_stored_site() -> Result<()> {
+    let balanced = Balanced::new(Site::one_segment("vainly", 1)?, &[Dr])?;
+    balanced.serve(Family::V4, "rr", &[1])?;
+    balanced.kill_agent()?;
+    let output = balanced.site.director.lb_ctl_output(&["attach", "nothing0"])?;
+    ensure!(!output.status.success(), "there is no such interface");
+    let output = balanced.site.director.lb_ctl_output(&["attach", "lo"])?;
+    is_one_error("the loopback interface", &output, &["cannot attach"])?;
+    let output = balanced.site.director.lb_ctl_output(&["attach", "eth0"])?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    balanced.agent()?;
+    assert_eq!(balanced.curl(Family::V4)?, "web1");
+    Ok(())
+}
+
+#[test]
 fn two_first_attaches_at_once_share_one_agent() -> Result<()> {
     let site = Site::one_segment("race", 0)?;
     let director = &site.director;

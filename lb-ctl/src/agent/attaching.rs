@@ -1,7 +1,6 @@
 //! A program is attached before the change that asks for it is stored: an agent that dies in between leaves a note, and the
 //! next one takes the program off again.
 
-use super::history::stored;
 use super::writer::Writer;
 use crate::api::Failure;
 use crate::config::model::{Config, Interface};
@@ -13,7 +12,7 @@ impl Writer {
     pub(super) fn note_attaching(&self, new: &Config) -> Result<Attaching, Failure> {
         let known = |name: &String| names(&self.stored.config).any(|known| known == name);
         let attaching = names(new).filter(|name| !known(name)).cloned().collect();
-        self.store.note_attaching(&attaching).map_err(|error| stored(&error))
+        Ok(self.store.note_attaching(&attaching)?)
     }
 
     /// Takes the program off what was attached for a change that was never stored.

@@ -1,6 +1,5 @@
 //! A change that was found possible is made; what fails on the way takes back what was done before it.
 
-use super::history::stored;
 use super::interfaces::Undo;
 use super::plan::Plan;
 use super::state::{Desired, Observed};
@@ -64,12 +63,12 @@ impl Writer {
 
     /// Stores `next`, as a revision if the configuration differs; nothing if it is so already.
     fn keep(&self, next: &Stored) -> Result<(), Failure> {
-        let kept = match () {
-            () if *next == self.stored => Ok(()),
-            () if next.revision == self.stored.revision => self.store.save(next),
-            () => self.store.commit(next),
-        };
-        kept.map_err(|error| stored(&error))
+        match () {
+            () if *next == self.stored => {}
+            () if next.revision == self.stored.revision => self.store.save(next)?,
+            () => self.store.commit(next)?,
+        }
+        Ok(())
     }
 
     /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.

@@ -4,7 +4,7 @@ use super::writer::Writer;
 use crate::api::{ChangeRequest, Failure, FailureKind, Origin};
 use crate::config::intent::{Actor, Mark};
 use crate::config::model::Config;
-use crate::store::{Revision, StoreError};
+use crate::store::Revision;
 
 /// Longest command and message that the history keeps, in bytes.
 const MAX_TEXT: usize = 1_000;
@@ -12,12 +12,12 @@ const MAX_TEXT: usize = 1_000;
 impl Writer {
     /// The revisions that are kept, newest first.
     pub(super) fn history(&self) -> Result<Vec<Revision>, Failure> {
-        self.store.history(self.stored.revision.number).map_err(|error| stored(&error))
+        Ok(self.store.history(self.stored.revision.number)?)
     }
 
     /// The configuration of a revision.
     pub(super) fn revision(&self, number: u64) -> Result<Config, Failure> {
-        Ok(self.store.revision(number).map_err(|error| stored(&error))?.config)
+        Ok(self.store.revision(number)?.config)
     }
 
     /// The configuration that a rollback leads to.
@@ -84,19 +84,6 @@ fn line(text: &str) -> String {
     let mut line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.truncate(line.floor_char_boundary(MAX_TEXT));
     line
-}
-
-/// What the operator reads of a failure of the store.
-pub(super) fn stored(error: &StoreError) -> Failure {
-    let kind = match error {
-        StoreError::NoRevision { .. } => FailureKind::NotFound,
-        StoreError::Io { .. } | StoreError::Broken { .. } | StoreError::Newer { .. } => FailureKind::Failed,
-    };
-    let failure = Failure::new(kind, error.to_string());
-    match error.hint() {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Why the agent did not do what it was asked.
 
 use super::Changed;
+use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it was: the HTTP status and the exit code follow from it.
@@ -33,6 +34,18 @@ pub struct Failure {
     /// What the change would come to, when it wants to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub plan: Option<Box<Changed>>,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::NoRevision { .. } => FailureKind::NotFound,
+            StoreError::Io { .. } | StoreError::Broken { .. } | StoreError::Newer { .. } => {
+                FailureKind::Failed
+            }
+        };
+        Self { hint: error.hint(), ..Self::new(kind, error.to_string()) }
+    }
 }
 
 impl Failure {

@@ -33,11 +33,8 @@ impl Client {
 
     /// What came over it is no answer.
     pub(super) fn broken(&self, error: &impl ToString) -> Failure {
-        Failure::failed(format!(
-            "cannot talk to the agent at {}: {}",
-            self.socket().display(),
-            error.to_string()
-        ))
+        let path = self.socket().display();
+        Failure::failed(format!("cannot talk to the agent at {path}: {}", error.to_string())).with_hint(ENDED)
     }
 
     /// Nothing came over it.
@@ -49,6 +46,9 @@ impl Client {
 }
 
 const HUNG: &str = "forwarding goes on; `lb-ctl status` names its process, what was asked may still be done";
+
+const ENDED: &str = "what was asked may be done or not: `lb-ctl status` says whether an agent runs, `lb-ctl history` \
+                     which changes were made";
 
 /// Who may use the socket at `path`, as far as this user can see.
 fn who_may(path: &Path) -> String {

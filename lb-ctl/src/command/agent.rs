@@ -40,6 +40,11 @@ impl Tuning {
         Self { debug_log: true, ..Self::default() }
     }
 
+    /// Whether something was typed.
+    pub(super) const fn is_given(&self) -> bool {
+        self.socket_group.is_some() || self.debug_log
+    }
+
     /// The group that was typed, or that of the environment.
     pub(super) fn socket_group(&self) -> Option<String> {
         let typed = self.socket_group.clone();

@@ -51,6 +51,11 @@ pub fn run(global: &Global, Arguments { name, mode, foreground, tuning }: Argume
 async fn start_and_attach(global: &Global, tuning: &Tuning, interface: Interface) -> Result<()> {
     let client = client(global);
     if client.is_agent_there().await? {
+        if tuning.is_given() {
+            render::note(
+                "the agent that runs keeps its own settings: --socket-group and --debug-log are for a new one",
+            );
+        }
         return attach(global, interface).await;
     }
     if let Some(unit) = Unit::of(global, tuning).await {

@@ -1,6 +1,7 @@
 //! `lb-ctl export`.
 
-use super::client;
+use super::{client, unattended};
+use crate::api::Failure;
 use crate::cli::Global;
 use crate::config::parse::to_toml;
 use crate::render;
@@ -28,15 +29,20 @@ pub enum Format {
     Json,
 }
 
-/// Prints the configuration.
+/// Prints the configuration. Works without an agent.
 ///
 /// # Errors
-/// The agent cannot be reached.
+/// Neither the agent nor the store can be read.
 pub async fn run(global: &Global, Arguments { format, revision }: Arguments) -> Result<()> {
-    let client = client(global);
-    let config = match revision {
-        Some(number) => client.revision(number).await?,
-        None => client.config().await?,
+    let config = match (unattended::store(global).await?, revision) {
+        (Some(store), number) => {
+            number
+                .map_or_else(|| store.read().map(Option::unwrap_or_default), |number| store.revision(number))
+                .map_err(Failure::from)?
+                .config
+        }
+        (None, Some(number)) => client(global).revision(number).await?,
+        (None, None) => client(global).config().await?,
     };
     if global.json || format == Format::Json {
         return render::json(&config);

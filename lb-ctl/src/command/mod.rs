@@ -26,6 +26,7 @@ pub mod service;
 mod start;
 pub mod stats;
 pub mod status;
+mod unattended;
 mod unit;
 pub mod upgrade;
 pub mod vip;

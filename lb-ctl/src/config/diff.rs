@@ -92,9 +92,9 @@ pub fn intents(old: &Intent, new: &Intent) -> Vec<Difference> {
 }
 
 fn order_settings(order: &Order) -> Settings {
-    let drain = if order.drain.is_some() { "no new connections" } else { "none" };
-    let weight = order.weight.as_ref().map_or_else(|| "as configured".to_owned(), |it| it.weight.to_string());
-    vec![("drain", drain.to_owned()), ("weight", weight)]
+    let drain = order.drain.as_ref().map(|_| ("drain", "no new connections".to_owned()));
+    let weight = order.weight.as_ref().map(|it| ("weight", it.weight.to_string()));
+    drain.into_iter().chain(weight).collect()
 }
 
 fn leaving_settings(leaving: &Leaving) -> (String, Settings) {
@@ -132,9 +132,18 @@ fn words(settings: &Settings) -> String {
     words.join(", ")
 }
 
+/// What changed; a setting that is not there is none.
 fn changes(old: &Settings, new: &Settings) -> String {
-    let pairs = old.iter().zip(new).filter(|(old, new)| old != new);
-    let words: Vec<_> = pairs.map(|((key, old), (_, new))| format!("{key} {old} -> {new}")).collect();
+    let value = |settings: &Settings, key| {
+        settings
+            .iter()
+            .find(|(other, _)| *other == key)
+            .map_or_else(|| "none".to_owned(), |(_, value)| value.clone())
+    };
+    let added = new.iter().filter(|(key, _)| old.iter().all(|(other, _)| other != key));
+    let keys = old.iter().chain(added).map(|(key, _)| *key);
+    let pairs = keys.map(|key| (key, value(old, key), value(new, key))).filter(|(_, old, new)| old != new);
+    let words: Vec<_> = pairs.map(|(key, old, new)| format!("{key} {old} -> {new}")).collect();
     words.join(", ")
 }
 

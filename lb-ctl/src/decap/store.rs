@@ -104,15 +104,10 @@ impl Store {
 }
 
 fn decode(text: &str, path: &Path) -> Result<Recorded, Failure> {
-    let path = path.display();
-    let broken = |error: serde_json::Error| {
-        Failure::failed(format!("cannot use {path}: {error}")).with_hint(format!(
-            "repair it, or move it away (`mv {path} {path}.broken`) and attach with --persist again; decapsulation \
-             goes on meanwhile"
-        ))
-    };
+    let broken = |error: serde_json::Error| broken(path, &error.to_string());
     let Version { format } = serde_json::from_str(text).map_err(broken)?;
     if format > FORMAT {
+        let path = path.display();
         let message =
             format!("cannot use {path}: it has format {format}, this version knows format {FORMAT}");
         let hint = "use the newer version of lb-ctl again; decapsulation goes on meanwhile";
@@ -122,9 +117,22 @@ fn decode(text: &str, path: &Path) -> Result<Recorded, Failure> {
     Ok(Recorded { interfaces, vips })
 }
 
+fn broken(path: &Path, message: &str) -> Failure {
+    let path = path.display();
+    Failure::failed(format!("cannot use {path}: {message}")).with_hint(format!(
+        "repair it, or move it away (`mv {path} {path}.broken`) and attach with --persist again; decapsulation goes on \
+         meanwhile"
+    ))
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is turned into")]
 fn failure(error: StoreError) -> Failure {
-    Failure::failed(error.to_string())
+    match &error {
+        StoreError::Broken { path, message, .. } => broken(path, message),
+        StoreError::Io { .. } | StoreError::Newer { .. } | StoreError::NoRevision { .. } => {
+            Failure::failed(error.to_string())
+        }
+    }
 }
 
 fn failed(action: &str, path: &Path, error: &dyn std::error::Error) -> Failure {

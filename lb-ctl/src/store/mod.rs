@@ -85,20 +85,33 @@ impl Store {
             let made = DirBuilder::new().recursive(true).mode(0o750).create(path);
             made.map_err(|source| failed("make", path, source))?;
         }
-        Ok(Self { directory: directory.to_owned() })
+        Ok(Self::at(directory))
+    }
+
+    /// The store in `directory`, to be read only: nothing is made.
+    pub fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// What is stored, for the agent; `None` if nothing ever was. What a kill cut off is ended.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn load(&self) -> Result<Option<Stored>, StoreError> {
+        let stored = self.read()?;
+        stored.as_ref().map_or(Ok(()), |stored| self.settle(stored.revision.number))?;
+        Ok(stored)
     }
 
     /// What is stored; `None` if nothing ever was.
     ///
     /// # Errors
     /// The file cannot be read, is broken, or is of a newer format; the error names the last good revision.
-    pub fn load(&self) -> Result<Option<Stored>, StoreError> {
+    pub fn read(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.path();
         let text = file::read(&path).map_err(|error| self.with_way_back(error))?;
         let Some(text) = text else { return Ok(None) };
-        let stored = format::decode(&text, &path).map_err(|error| self.with_way_back(error))?;
-        self.settle(stored.revision.number)?;
-        Ok(Some(stored))
+        format::decode(&text, &path).map(Some).map_err(|error| self.with_way_back(error))
     }
 
     /// Stores `stored`, whose configuration is that of the stored revision, in place of what was there. Its copy follows: a
