@@ -108,7 +108,7 @@ const STORES: &[Damage] = &[
     ),
     ("a huge store", |path, _| Ok(File::create(path)?.set_len(HUGE)?), &["more than", "repair it"]),
     ("a store that is no text", |path, _| Ok(fs::write(path, [0xff, 0xfe])?), &["line 1 is not UTF-8"]),
-    ("no store", |path, _| Ok(fs::remove_file(path)?), &["there is no", "--config FILE"]),
+    ("no store", |path, _| Ok(fs::remove_file(path)?), &["is gone", "put it back"]),
 ];
 
 #[test]
@@ -137,6 +137,7 @@ fn a_store_that_cannot_be_used_stops_no_traffic_and_the_way_back_works() -> Resu
         ensure!(begin.elapsed() < PATIENCE, "{name}: it took {:?}", begin.elapsed());
         assert_eq!(director.lb("history")?, history, "{name}: without an agent");
         assert_eq!(director.lb(&format!("export --revision {number}"))?, config, "{name}: without an agent");
+        is_one_error(name, &lb_ctl(&balanced, "export")?, &["store.json", "cp "])?;
         let error = String::from_utf8(lb_ctl(&balanced, "agent")?.stderr)?;
         let command = error.split('`').find(|word| word.starts_with("cp ")).context(error.clone())?;
         director.run(&["sh", "-c", command])?;

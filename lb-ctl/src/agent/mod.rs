@@ -63,7 +63,7 @@ use crate::config::parse::from_toml_with;
 use crate::datapath::{Datapath, DebugLog, OpenOptions, Recovery};
 use crate::neighbour::Network;
 use crate::pid_file::{self, AGENT};
-use crate::store::{Revision, Store, Stored};
+use crate::store::{Revision, Store, StoreError, Stored};
 use anyhow::Context;
 use journal::{Journal, Reader};
 use std::path::PathBuf;
@@ -194,7 +194,7 @@ async fn supervise(own: Own, options: Options) -> anyhow::Result<()> {
     }
     let stored = match initial {
         Some(stored) => stored,
-        None => takeover::nothing_stored(&datapath.snapshot()?, &store, &bpffs)?,
+        None => takeover::nothing_stored(&datapath.snapshot()?, &options.state_dir, &bpffs)?,
     };
     if let Some(log) = datapath.take_log() {
         tokio::spawn(follow_log(log));
@@ -223,10 +223,12 @@ async fn follow_log(mut log: DebugLog) {
 
 /// What is stored; when nothing ever was, the configuration file, which is stored at once. `None` without either.
 fn initial(store: &Store, options: &Options) -> anyhow::Result<Option<Stored>> {
-    if let Some(stored) = store.load()? {
-        return Ok(Some(stored));
-    }
-    let Some(path) = &options.config else { return Ok(None) };
+    let path = match (store.load(), &options.config) {
+        (Ok(Some(stored)), _) => return Ok(Some(stored)),
+        (Ok(None), None) => return Ok(None),
+        (Ok(None) | Err(StoreError::Lost { .. }), Some(path)) => path,
+        (Err(error), _) => return Err(error.into()),
+    };
     let command = format!("agent --config {}", path.display());
     let by = user(nix::unistd::getuid().as_raw());
     let revision = Revision { number: store.next_number(0), time: time::now(), by, command, message: None };

@@ -6,7 +6,7 @@ use crate::render;
 use crate::store::Store;
 use anyhow::Result;
 
-/// The store while no agent answers; `None` if one does, or if there is nothing to read here.
+/// The store while no agent answers; `None` if one does, or if nothing was ever stored here.
 ///
 /// # Errors
 /// The socket is there, but may not be used by this user.
@@ -15,9 +15,10 @@ pub(super) async fn store(global: &Global) -> Result<Option<Store>> {
         return Ok(None);
     }
     let store = Store::at(&global.state_dir);
-    if !store.path().exists() && store.last_good().is_none() {
+    if matches!(store.read(), Ok(None)) {
         return Ok(None);
     }
-    render::note(&format!("no agent runs; this is read from {}", global.state_dir.display()));
+    let (socket, directory) = (global.socket.display(), global.state_dir.display());
+    render::note(&format!("no agent answers at {socket}; this is read from {directory}"));
     Ok(Some(store))
 }

@@ -129,9 +129,10 @@ fn broken(path: &Path, message: &str) -> Failure {
 fn failure(error: StoreError) -> Failure {
     match &error {
         StoreError::Broken { path, message, .. } => broken(path, message),
-        StoreError::Io { .. } | StoreError::Newer { .. } | StoreError::NoRevision { .. } => {
-            Failure::failed(error.to_string())
-        }
+        StoreError::Io { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Lost { .. }
+        | StoreError::NoRevision { .. } => Failure::failed(error.to_string()),
     }
 }
 

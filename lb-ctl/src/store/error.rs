@@ -37,6 +37,14 @@ pub enum StoreError {
         /// The newest revision that can be used.
         last_good: Option<PathBuf>,
     },
+    /// There is no file, and revisions of one.
+    #[error("{} is gone, and the revisions beside it are not", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The newest revision that can be used.
+        last_good: PathBuf,
+    },
     /// There is no such revision.
     #[error("there is no revision {number}: {}", there_are(kept.as_ref()))]
     NoRevision {
@@ -56,6 +64,7 @@ impl StoreError {
             Self::Newer { path, last_good, .. } => {
                 Some(way_back("start the newer version of lb-ctl again", path, last_good.as_deref()))
             }
+            Self::Lost { path, last_good } => Some(way_back("put it back", path, Some(last_good))),
             Self::NoRevision { .. } => Some("`lb-ctl history` lists them".to_owned()),
         }
     }

@@ -1,7 +1,7 @@
 //! The store: the configuration in force with what holds beside it, and every revision before it.
 //!
-//! `store.json` is the only truth; one rename replaces it. `revisions/` holds a copy of each revision as it was made, for
-//! `history`, `rollback` and a way back from a broken file. What a configuration means is not judged here beyond
+//! `store.json` is the only truth; one rename replaces it. `revisions/` holds a copy of each revision with what held beside
+//! it last, for `history`, `rollback` and a way back from a broken file. What a configuration means is not judged here beyond
 //! [`crate::config::validate`].
 
 mod attaching;
@@ -98,19 +98,26 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn load(&self) -> Result<Option<Stored>, StoreError> {
-        let stored = self.read()?;
-        stored.as_ref().map_or(Ok(()), |stored| self.settle(stored.revision.number))?;
-        Ok(stored)
+        let Some(stored) = self.read()? else { return Ok(None) };
+        let number = stored.revision.number;
+        self.settle(number)?;
+        if self.revision(number).is_ok_and(|copy| copy != stored) {
+            self.copy(&stored);
+        }
+        Ok(Some(stored))
     }
 
     /// What is stored; `None` if nothing ever was.
     ///
     /// # Errors
-    /// The file cannot be read, is broken, or is of a newer format; the error names the last good revision.
+    /// The file cannot be read, is broken, lost, or of a newer format; the error names the last good revision.
     pub fn read(&self) -> Result<Option<Stored>, StoreError> {
         let path = self.path();
         let text = file::read(&path).map_err(|error| self.with_way_back(error))?;
-        let Some(text) = text else { return Ok(None) };
+        let Some(text) = text else {
+            let lost = |last_good| StoreError::Lost { path, last_good };
+            return self.last_good().map_or(Ok(None), |last_good| Err(lost(last_good)));
+        };
         format::decode(&text, &path).map(Some).map_err(|error| self.with_way_back(error))
     }
 
@@ -121,13 +128,19 @@ impl Store {
     /// It cannot be written; what was there is unharmed.
     pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
         self.put(stored)?;
+        self.copy(stored);
+        Ok(())
+    }
+
+    /// Brings the copy among the revisions up to date, if there is one.
+    fn copy(&self, stored: &Stored) {
         let copy = self.path_of(stored.revision.number);
-        let copied =
-            || if copy.exists() { file::replace(&copy, &format::encode(stored, &copy)?) } else { Ok(()) };
-        if let Err(error) = copied() {
+        let replace = || file::replace(&copy, &format::encode(stored, &copy)?);
+        if copy.exists()
+            && let Err(error) = replace()
+        {
             tracing::warn!(%error, "stored, but the copy among the revisions is older");
         }
-        Ok(())
     }
 
     fn put(&self, stored: &Stored) -> Result<(), StoreError> {
@@ -153,13 +166,25 @@ impl Store {
         Ok(())
     }
 
-    /// Stores `before` again, and forgets the revision `number` that was to follow it.
+    /// Stores `before` again, and forgets the revision `number` that was to follow it. A kill on the way leaves one or the
+    /// other, with its history.
     ///
     /// # Errors
     /// It cannot be written; the newer one is stored still.
     pub fn take_back(&self, before: &Stored, number: u64) -> Result<(), StoreError> {
-        self.put(before)?;
-        if number == before.revision.number { Ok(()) } else { file::remove(&self.path_of(number)) }
+        if number == before.revision.number {
+            return self.save(before);
+        }
+        let (next, copy) = (self.path_of_next(), self.path_of(number));
+        file::rename(&copy, &next)?;
+        if let Err(error) = self.put(before) {
+            file::rename(&next, &copy).ok();
+            return Err(error);
+        }
+        if let Err(error) = file::remove(&next) {
+            tracing::warn!(%error, "a revision that was taken back stays until the agent starts again");
+        }
+        Ok(())
     }
 
     /// The revisions that are kept up to `current`, newest first. One that cannot be read is left out and logged.
@@ -167,7 +192,10 @@ impl Store {
     /// # Errors
     /// The directory cannot be listed.
     pub fn history(&self, current: u64) -> Result<Vec<Revision>, StoreError> {
-        let mut history = Vec::new();
+        // A kill may have left the one in force without its copy.
+        let stored = self.read().ok().flatten().map(|stored| stored.revision);
+        let mut history: Vec<_> =
+            stored.filter(|it| it.number == current && !self.path_of(current).exists()).into_iter().collect();
         for number in self.numbers()?.into_iter().rev().filter(|number| *number <= current) {
             let path = self.path_of(number);
             match file::read(&path).and_then(|text| format::describe(&text.unwrap_or_default(), &path)) {
@@ -178,13 +206,17 @@ impl Store {
         Ok(history)
     }
 
-    /// The revision `number`, as it was made.
+    /// The revision `number`: its configuration as it was made, and what held beside it last.
     ///
     /// # Errors
     /// It is not kept, broken, or of a newer format.
     pub fn revision(&self, number: u64) -> Result<Stored, StoreError> {
         let path = self.path_of(number);
         let Some(text) = file::read(&path)? else {
+            if let Some(stored) = self.read().ok().flatten().filter(|stored| stored.revision.number == number)
+            {
+                return Ok(stored);
+            }
             let numbers = self.numbers()?;
             let kept = numbers.first().copied().zip(numbers.last().copied());
             return Err(StoreError::NoRevision { number, kept });
@@ -212,8 +244,7 @@ impl Store {
         self.directory.join(REVISIONS).join("next.json")
     }
 
-    /// The file that is the truth.
-    pub(crate) fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.directory.join(FILE)
     }
 
@@ -236,7 +267,7 @@ impl Store {
     }
 
     /// The newest revision that can be used.
-    pub(crate) fn last_good(&self) -> Option<PathBuf> {
+    fn last_good(&self) -> Option<PathBuf> {
         self.numbers()
             .ok()?
             .into_iter()

@@ -73,9 +73,52 @@ fn a_revision_that_never_came_into_force_is_no_history() {
     assert_eq!(store.revision(2).unwrap(), next);
     store.commit(&stored(2)).unwrap();
     assert_eq!(store.revision(2).unwrap(), stored(2));
-    store.take_back(&stored(1), 2).unwrap();
-    assert_eq!(store.load().unwrap(), Some(stored(1)));
-    assert_eq!(files(&directory.path().join("revisions")), ["00000001.json"]);
+    assert_eq!(store.history(2).unwrap().len(), 2);
+    fs::rename(store.path_of(2), &copy).unwrap();
+    assert_eq!(
+        store.history(2).unwrap().len(),
+        2,
+        "killed before the rename of the copy, and read without an agent"
+    );
+    assert_eq!(store.revision(2).unwrap(), stored(2));
+}
+
+#[test]
+fn a_revision_that_is_taken_back_leaves_no_trace_wherever_a_kill_strikes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.commit(&stored(1)).unwrap();
+    let steps: [fn(&Store); 4] = [
+        |_| {},
+        |store| fs::rename(store.path_of(2), store.path_of_next()).unwrap(),
+        |store| store.put(&stored(1)).unwrap(),
+        |store| store.take_back(&stored(1), 2).unwrap(),
+    ];
+    for killed_after in 0..steps.len() {
+        store.commit(&stored(2)).unwrap();
+        let last = if killed_after == 3 { &steps[3..] } else { &steps[..=killed_after] };
+        last.iter().for_each(|step| step(&store));
+        let number = if killed_after < 2 { 2 } else { 1 };
+        assert_eq!(store.load().unwrap(), Some(stored(number)), "{killed_after}");
+        let history: Vec<_> = store.history(9).unwrap().iter().map(|revision| revision.number).collect();
+        assert_eq!(history, (1..=number).rev().collect::<Vec<_>>(), "{killed_after}");
+        assert!(!store.path_of_next().exists(), "{killed_after}");
+        store.take_back(&stored(1), number).unwrap();
+    }
+}
+
+#[test]
+fn a_store_that_is_lost_is_not_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap(), None);
+    store.commit(&stored(1)).unwrap();
+    fs::remove_file(store.path()).unwrap();
+    for error in [store.load().unwrap_err(), store.read().unwrap_err()] {
+        assert!(error.to_string().contains("is gone"), "{error}");
+        let way = format!("`cp {} {}`", store.path_of(1).display(), store.path().display());
+        assert!(error.hint().unwrap().contains(&way), "{:?}", error.hint());
+    }
 }
 
 #[test]
@@ -86,6 +129,12 @@ fn the_way_back_loses_neither_orders_nor_vips() {
     store.save(&stored(1)).unwrap();
     fs::copy(store.path_of(1), store.path()).unwrap();
     assert_eq!(store.load().unwrap(), Some(stored(1)));
+    let drained = Stored { intent: Intent::default(), ..stored(1) };
+    store.put(&drained).unwrap();
+    assert_eq!(store.load().unwrap().as_ref(), Some(&drained), "killed before the copy");
+    assert_eq!(store.revision(1).unwrap(), drained);
+    store.take_back(&stored(1), 1).unwrap();
+    assert_eq!(store.revision(1).unwrap(), stored(1), "an order that was taken back");
     store.save(&Stored { revision: Revision::default(), ..stored(1) }).unwrap();
     assert_eq!(files(&directory.path().join("revisions")), ["00000001.json"], "no revision, no copy");
 }
