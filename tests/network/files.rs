@@ -122,7 +122,7 @@ fn a_store_that_cannot_be_used_stops_no_traffic_and_the_way_back_works() -> Resu
         let number =
             balanced.lb_json("status")?.pointer("/revision/number").cloned().context("no revision")?;
         ensure!(history.contains("service add web"), "{history}");
-        stop(&balanced)?;
+        balanced.kill_agent()?;
         let good = fs::read_to_string(&store)?;
         damage(&store, &good).context(name)?;
         let length = || fs::metadata(&store).map_or(0, |file| file.len());
@@ -166,13 +166,6 @@ fn the_socket_of_another_is_left_alone() -> Result<()> {
     }
     ensure!(!director.ip("link show dev eth0")?.contains("xdp"), "attached");
     Ok(())
-}
-
-fn stop(balanced: &Balanced) -> Result<()> {
-    let pid = balanced.agent()?;
-    balanced.site.director.run(&["kill", "-9", &pid.to_string()])?;
-    let ended = || fs::read_link(format!("/proc/{pid}/exe")).is_err();
-    wait_until(Duration::from_secs(5), "the agent to end", ended)
 }
 
 fn binary() -> Result<String> {

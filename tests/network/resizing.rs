@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData};
 use lb_tests::full;
 use lb_tests::lab::site::{Family, Site};
-use lb_tests::lab::{ChildGuard, Pattern, http, lb_ctl, wait_until};
+use lb_tests::lab::{ChildGuard, Pattern, has_ended, http, lb_ctl, wait_until};
 use serde_json::Value;
 
 use crate::rows;
@@ -107,9 +107,7 @@ impl Busy {
     fn stop_agent(&self) -> Result<()> {
         let pid = self.balanced.agent()?;
         self.balanced.site.director.run(&["kill", &pid.to_string()])?;
-        wait_until(Duration::from_secs(10), "the agent to end", || {
-            fs::read_link(format!("/proc/{pid}/exe")).is_err()
-        })
+        wait_until(Duration::from_secs(10), "the agent to end", || has_ended(pid))
     }
 
     fn start_agent(&self) -> Result<ChildGuard> {

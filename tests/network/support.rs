@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lb_tests::lab::nginx::Nginx;
 use lb_tests::lab::site::{DEVICE, FAMILIES, Family, INNER_DEVICE, Site};
-use lb_tests::lab::{http, wait_until};
+use lb_tests::lab::{has_ended, http, wait_until};
 use serde_json::Value;
 
 /// The port of every service and web server that a test does not say otherwise of.
@@ -130,9 +130,7 @@ impl Balanced {
     pub(crate) fn kill_agent(&self) -> Result<()> {
         let pid = self.agent()?;
         self.site.director.run(&["kill", "-9", &pid.to_string()])?;
-        wait_until(Duration::from_secs(5), "the agent to end", || {
-            std::fs::read_link(format!("/proc/{pid}/exe")).is_err()
-        })
+        wait_until(Duration::from_secs(5), "the agent to end", || has_ended(pid))
     }
 
     /// A counter of a server, from `lb-ctl stats`.

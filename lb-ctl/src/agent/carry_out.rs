@@ -6,7 +6,6 @@ use super::state::{Desired, Observed};
 use super::writer::Writer;
 use crate::api::{ChangeRequest, Changed, Failure};
 use crate::config::intent::Mark;
-use crate::datapath::tables::Capacities;
 use crate::store::Stored;
 
 /// A change that was found possible.
@@ -26,11 +25,11 @@ impl Writer {
         request: &ChangeRequest,
         mark: &Mark,
     ) -> Result<(), Failure> {
-        let sizes = self.resize(&desired.config.limits)?;
+        self.resize(&desired.config.limits)?;
         let attaching = self.note_attaching(&desired.config);
-        let attaching = attaching.inspect_err(|_| self.resize_back(sizes))?;
+        let attaching = attaching.inspect_err(|_| self.resize_to_stored())?;
         let switched = self.switch_interfaces(&desired.config);
-        let switched = switched.inspect_err(|_| self.resize_back(sizes))?;
+        let switched = switched.inspect_err(|_| self.resize_to_stored())?;
         let next = Stored {
             revision: if desired.config == self.stored.config {
                 self.stored.revision.clone()
@@ -43,13 +42,13 @@ impl Writer {
         };
         if let Err(refused) = self.keep(&next) {
             self.switch_back(switched);
-            self.resize_back(sizes);
+            self.resize_to_stored();
             return Err(refused);
         }
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
         if let Err(failure) = self.write(&desired, plan) {
-            let failure = self.take_back(before, (switched, sizes), failure);
+            let failure = self.take_back(before, switched, failure);
             self.tell_failure(&failure, self.origin(request, mark));
             return Err(failure);
         }
@@ -72,12 +71,7 @@ impl Writer {
     }
 
     /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
-    fn take_back(
-        &mut self,
-        before: Stored,
-        (switched, sizes): (Vec<Undo>, Option<Capacities>),
-        failure: Failure,
-    ) -> Failure {
+    fn take_back(&mut self, before: Stored, switched: Vec<Undo>, failure: Failure) -> Failure {
         if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
             tracing::error!(%error, "could not take back a revision");
             self.note_problem(Some(failure.clone()));
@@ -87,8 +81,9 @@ impl Writer {
         }
         self.stored = before;
         self.switch_back(switched);
-        self.resize_back(sizes);
         self.converge();
+        // What was written already may be in the part that goes.
+        self.resize_to_stored();
         let number = self.stored.revision.number;
         let message = format!("{}; taken back: revision {number} is in force", failure.message);
         match &self.problem {

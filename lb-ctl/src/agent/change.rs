@@ -18,6 +18,7 @@ impl Writer {
     /// Makes the change that `by` asks for, or says only what it would come to.
     pub(super) async fn change(&mut self, request: ChangeRequest, by: Actor) -> Result<Changed, Failure> {
         self.check_expected(request.terms.expect)?;
+        self.settle_tables()?;
         let mark = Mark { by, since: time::now() };
         if let Some(changed) = self.detach_stray(&request, &mark)? {
             return Ok(changed);

@@ -31,9 +31,20 @@ impl Writer {
     /// Writes `plan`, which makes the kernel equal to `desired`.
     pub(super) fn write(&mut self, desired: &Desired, plan: Plan) -> Result<(), Failure> {
         tracing::debug!(writes = plan.writes.len(), "writing to the kernel");
-        self.quarantine.add(plan.freed);
-        self.datapath.apply(&plan.writes).map_err(|error| failure(&error))?;
-        let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
+        let applied = self.datapath.apply(&plan.writes);
+        if applied.is_err()
+            && let Err(error) = self.datapath.apply(&plan.revive)
+        {
+            tracing::error!(%error, "servers that a failed change took away stay gone");
+        }
+        let kernel = self.datapath.snapshot();
+        self.quarantine.add(match (&applied, &kernel) {
+            // What the kernel names still was not freed: a server would lose its connections.
+            (Err(_), Ok(kernel)) => plan.freed.unnamed_in(kernel),
+            _ => plan.freed,
+        });
+        applied.map_err(|error| failure(&error))?;
+        let kernel = kernel.map_err(|error| failure(&error))?;
         self.names = Names::new(compile(desired, &self.observed), &kernel);
         Ok(())
     }

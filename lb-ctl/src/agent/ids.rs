@@ -1,5 +1,7 @@
 //! Numbers in the kernel's tables: which are free, and which may not be given out yet.
 
+use crate::datapath::tables::Kernel;
+use lb_common::server::ServerState;
 use lb_common::service::SlotRange;
 use std::collections::BTreeSet;
 
@@ -38,6 +40,25 @@ impl Quarantine {
         self.ranges.extend(other.ranges);
         self.devices.extend(other.devices);
         self.servers.extend(other.servers);
+    }
+
+    /// Those of them that nothing in `kernel` names.
+    #[must_use]
+    pub fn unnamed_in(mut self, kernel: &Kernel) -> Self {
+        let views: BTreeSet<u32> = kernel.services.values().copied().collect();
+        let used = views.iter().filter_map(|view| kernel.views.get(view));
+        let ranges: BTreeSet<_> = used
+            .flat_map(|view| [view.slots, view.old_slots])
+            .map(|range| (range.first, range.len))
+            .collect();
+        let gone =
+            |id: &u32| kernel.servers.get(id).is_none_or(|server| server.state == ServerState::Gone as u8);
+        self.services.retain(|id| !kernel.services.contains_key(id));
+        self.views.retain(|view| !views.contains(view));
+        self.ranges.retain(|range| !ranges.contains(range));
+        self.devices.retain(|device| kernel.interfaces.keys().all(|other| u32::from(*other) != *device));
+        self.servers.retain(gone);
+        self
     }
 
     /// Whether something waits for no more than a grace period.
@@ -98,12 +119,43 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lb_common::server::{Interface, Server};
+    use lb_common::service::View;
 
     #[test]
     fn free_numbers_come_in_order_and_end() {
         let mut ids = Ids::new("views", 6, [2, 4, 9]);
         assert_eq!([ids.take(), ids.take(), ids.take()], [Ok(1), Ok(3), Ok(5)]);
         assert_eq!(ids.take(), Err(Full { what: "views", wanted: 1, limit: 5 }));
+    }
+
+    #[test]
+    fn what_the_kernel_names_still_was_not_freed() {
+        let freed = || Quarantine {
+            services: [1, 2].into(),
+            views: [1, 2].into(),
+            ranges: [(10, 4), (20, 4)].into(),
+            devices: [1, 2].into(),
+            servers: [1, 2, 3].into(),
+        };
+        let server = |state: ServerState| Server { state: state as u8, ..Server::default() };
+        let view = View { slots: SlotRange { first: 10, len: 4 }, ..View::default() };
+        let kernel = Kernel {
+            services: [(1, 1)].into(),
+            views: [(1, view), (2, View { slots: SlotRange { first: 20, len: 4 }, ..view })].into(),
+            servers: [(1, server(ServerState::NoNew)), (2, server(ServerState::Gone))].into(),
+            interfaces: [(1, Interface::default())].into(),
+            ..Kernel::default()
+        };
+        let want = Quarantine {
+            services: [2].into(),
+            views: [2].into(),
+            ranges: [(20, 4)].into(),
+            devices: [2].into(),
+            servers: [2, 3].into(),
+        };
+        assert_eq!(freed().unnamed_in(&kernel), want);
+        assert_eq!(freed().unnamed_in(&Kernel::default()), freed());
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Writer {
     ///
     /// It costs a few system calls an interface when there is nothing to do.
     pub(super) fn attach_missing(&mut self) {
+        if !self.datapath.is_settled() {
+            // Interfaces may run the program of other tables, and would lose what that has written.
+            return;
+        }
         let links = match self.datapath.links() {
             Ok(links) => links,
             Err(error) => return tracing::error!(%error, "could not read which interfaces are attached"),

@@ -11,6 +11,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// What no table names any more once they are done.
     pub freed: Quarantine,
+    /// The writes that bring back the servers which these take away, while their ids are nobody else's.
+    pub revive: Vec<Write>,
 }
 
 /// A stage of a change. They are done in the order given here, each whole before the next begins.
@@ -53,6 +55,7 @@ pub(super) enum Stage {
 pub(super) struct Draft {
     stages: BTreeMap<Stage, Vec<Write>>,
     pub(super) freed: Quarantine,
+    pub(super) revive: Vec<Write>,
 }
 
 impl Draft {
@@ -61,6 +64,6 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> Plan {
-        Plan { writes: self.stages.into_values().flatten().collect(), freed: self.freed }
+        Plan { writes: self.stages.into_values().flatten().collect(), freed: self.freed, revive: self.revive }
     }
 }

@@ -23,7 +23,7 @@ impl Writer {
         let reply = self.answer(request).await;
         if let Err(failure) = &reply {
             let Origin { uid, user, command, .. } = asked;
-            tracing::info!(uid, user, command, %failure, "a request was refused");
+            tracing::info!(uid, user, command, %failure, "a request failed");
         }
         // Whoever asked may have gone away meanwhile.
         answer.send(reply).ok();

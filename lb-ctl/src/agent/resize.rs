@@ -30,31 +30,39 @@ impl Writer {
         Ok(Some((before, after)))
     }
 
-    /// Gives the tables the sizes that `wanted` wants; the sizes before, if that changed anything.
+    /// Gives the tables the sizes that `wanted` wants.
     ///
     /// # Errors
     ///
     /// What is in use does not fit, or the kernel has not the memory: everything is as it was.
-    pub(super) fn resize(&mut self, wanted: &Limits) -> Result<Option<Capacities>, Failure> {
-        let Some((before, after)) = self.sizes(wanted)? else { return Ok(None) };
-        self.resize_to(&after)?;
-        Ok(Some(before))
+    pub(super) fn resize(&mut self, wanted: &Limits) -> Result<(), Failure> {
+        self.sizes(wanted)?.map_or(Ok(()), |(_, after)| self.resize_to(&after))
     }
 
-    /// Takes a change of sizes back, when what it was made for cannot be kept.
-    pub(super) fn resize_back(&mut self, before: Option<Capacities>) {
-        if let Some(before) = before
-            && let Err(failure) = self.resize_to(&before)
-        {
-            tracing::error!(%failure, "could not give the tables their sizes back");
-        }
-    }
-
-    /// Gives the tables the sizes of the stored limits: a new agent may find others.
+    /// Gives the tables the sizes of the stored limits: a new agent may find others, and a change may have been taken
+    /// back. What cannot be done now is tried again.
     pub(super) fn resize_to_stored(&mut self) {
-        if let Err(failure) = self.resize(&self.stored.config.limits.clone()) {
+        let resized = self.resize(&self.stored.config.limits.clone());
+        if let (Err(failure), false) = (&resized, self.wrong_sizes) {
             tracing::error!(%failure, "the tables have not the sizes of the configuration");
         }
+        self.wrong_sizes = resized.is_err();
+    }
+
+    /// Ends an exchange of tables that failed halfway. The tables may be others then.
+    ///
+    /// # Errors
+    ///
+    /// It fails again.
+    pub(super) fn settle_tables(&mut self) -> Result<(), Failure> {
+        if self.datapath.is_settled() {
+            return Ok(());
+        }
+        self.datapath.settle().map_err(|error| failure(&error))?;
+        tracing::info!("an exchange of tables that had failed halfway is settled");
+        self.follow_log();
+        self.converge();
+        Ok(())
     }
 
     fn resize_to(&mut self, capacities: &Capacities) -> Result<(), Failure> {
@@ -71,10 +79,15 @@ impl Writer {
             took = ?began.elapsed(),
             "the tables have other sizes"
         );
+        self.follow_log();
+        Ok(())
+    }
+
+    /// Follows the log of a program that was loaded anew.
+    fn follow_log(&mut self) {
         if let Some(log) = self.datapath.take_log() {
             tokio::spawn(super::follow_log(log));
         }
-        Ok(())
     }
 
     /// That the tables have other sizes than the configuration wants, if so.

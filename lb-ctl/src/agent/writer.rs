@@ -79,6 +79,8 @@ pub(super) struct Writer {
     pub(super) conflicts: Conflicts,
     /// Why the kernel's tables are not what they should be.
     pub(super) problem: Option<Failure>,
+    /// The tables have not the sizes of the configuration.
+    pub(super) wrong_sizes: bool,
     pub(super) ticks: u32,
     pub(super) journal: Journal,
     /// What the journal was told last.
@@ -119,6 +121,7 @@ impl Writer {
             unplaced: None,
             conflicts: Conflicts::start(journal.clone()),
             problem: None,
+            wrong_sizes: false,
             ticks: 0,
             journal,
             known: Known::default(),
@@ -170,6 +173,11 @@ impl Writer {
         self.file.look().await;
         self.sweep();
         self.watch_unsent();
+        if let Err(failure) = self.settle_tables() {
+            self.note_problem(Some(failure));
+        } else if self.wrong_sizes && self.ticks.is_multiple_of(TICKS_PER_LOOK) {
+            self.resize_to_stored();
+        }
         if self.sampling.stop_if_unused() {
             self.converge();
         }

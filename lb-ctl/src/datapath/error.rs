@@ -164,6 +164,11 @@ pub enum DatapathError {
 pub type Result<T, E = DatapathError> = std::result::Result<T, E>;
 
 impl DatapathError {
+    /// Whether a table has no room.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Kernel { source, .. } if source.raw_os_error() == Some(libc::E2BIG))
+    }
+
     /// What can be done about it, if that is known.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

@@ -62,6 +62,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Brings over what was not copied before, beside what programs have written to the new table meanwhile: how many.
+    /// What a full table has no room for is left out.
     ///
     /// `alive` is called every now and then.
     pub(super) fn merge(&mut self, alive: impl Fn() -> Result<()>) -> Result<u64> {
@@ -75,9 +76,15 @@ impl<'a> Copier<'a> {
             if self.is_old(key, connection, now) || !self.is_news(key, connection) {
                 return Ok(());
             }
-            count += 1;
-            if new.insert(key, connection)? {
-                return Ok(());
+            match new.insert(key, connection) {
+                Ok(true) => {
+                    count += 1;
+                    return Ok(());
+                }
+                Ok(false) => count += 1,
+                // As the program itself does: it is forwarded, and not remembered.
+                Err(error) if error.is_full() => return Ok(()),
+                Err(error) => return Err(error),
             }
             let merged = new.get(key)?.and_then(|there| merge(connection, &there));
             merged.map_or(Ok(()), |merged| new.set(key, &merged))

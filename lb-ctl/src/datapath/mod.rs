@@ -89,6 +89,8 @@ pub struct Datapath {
     redirects: Option<Redirects>,
     debug_log: bool,
     recovery: Recovery,
+    /// An exchange of maps was left halfway.
+    unsettled: bool,
     _lock: Option<Lock>,
 }
 
@@ -138,7 +140,8 @@ impl Datapath {
             maps.remove(name).ok_or_else(missing)
         })?;
         let (maps, recovery) = (Arc::new(maps), Recovery::Nothing);
-        Ok(Self { program, maps, pins, log, redirects: None, debug_log: false, recovery, _lock: None })
+        let (debug_log, unsettled) = (false, false);
+        Ok(Self { program, maps, pins, log, redirects: None, debug_log, recovery, unsettled, _lock: None })
     }
 
     /// What became of an exchange of maps that an earlier agent did not finish.

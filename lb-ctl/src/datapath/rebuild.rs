@@ -81,7 +81,8 @@ pub(super) type Watch<'a> = &'a mut dyn FnMut(Step);
 pub(super) type Outcome = (Loaded, Rebuilt, Result<()>);
 
 impl Plan<'_> {
-    /// Exchanges the maps. On an error before the exchange of pins everything is as it was.
+    /// Exchanges the maps. On an error before the exchange of pins everything is as it was, or the new directory is still
+    /// there.
     pub(super) fn run(&self, watch: Watch<'_>) -> Result<Outcome> {
         watch(Step::Make);
         discard(self.pins)?;
@@ -90,7 +91,8 @@ impl Plan<'_> {
         let rebuilt = match self.bring_over(&loaded, &links, watch) {
             Ok(rebuilt) => rebuilt,
             Err(error) => {
-                self.take_back(&links)?;
+                // What cannot be taken back is there to be seen.
+                self.take_back(&links).ok();
                 return Err(error);
             }
         };

@@ -1,4 +1,4 @@
-//! What becomes of an exchange of maps that a crash cut short.
+//! What becomes of an exchange of maps that a crash or a failure cut short.
 //!
 //! The directories say how far it came, and the ids of the programs on the interfaces whether packets use the new maps.
 //! Nothing else is asked, so that any agent can mend what any other left.

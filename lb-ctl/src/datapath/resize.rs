@@ -6,7 +6,7 @@ use super::lock;
 use super::object::{DIRECTOR, LoadOptions, Loaded};
 use super::pins::{self, Pins};
 use super::rebuild::{Plan, Rebuilt, Step, raw};
-use super::recovery::{self, Recovery};
+use super::recovery;
 use super::running::{self, Running};
 use super::schema;
 use super::sys;
@@ -19,27 +19,50 @@ use std::path::Path;
 impl Datapath {
     /// Gives the tables room for `capacities`; the maps of another size are exchanged. Nothing breaks meanwhile.
     ///
-    /// What a smaller table does not have any more must not be in use. `watch` is told each step before it is done. An
-    /// exchange that failed halfway is mended first.
+    /// What a smaller table does not have any more must not be in use. `watch` is told each step before it is done. See
+    /// [`Datapath::is_settled`] for pins that could not be exchanged.
     ///
     /// # Errors
     ///
-    /// [`DatapathError::Kernel`] without the memory for it, or [`DatapathError::Verifier`]: then everything is as it was.
+    /// [`DatapathError::Kernel`] without the memory for it, or [`DatapathError::Verifier`]: then everything is as it was,
+    /// but for what [`Datapath::is_settled`] tells.
     pub fn resize(&mut self, capacities: &Capacities, watch: &mut dyn FnMut(Step)) -> Result<Rebuilt> {
-        if recovery::recover(self.pins()?)? == Recovery::Finished {
-            self.adopt()?;
-        }
+        self.settle()?;
         let pins = self.pins()?;
         let entries = entries(pins, capacities)?;
         let anew = capacities.differing(|name| entries.get(name).copied());
         if anew.is_empty() {
             return Ok(Rebuilt::default());
         }
-        let (loaded, rebuilt, settled) =
-            Plan { pins, debug_log: self.debug_log, anew, old: Some(self.program.as_fd()) }.run(watch)?;
-        let settled = settled.or_else(|_| recovery::recover(pins).map(drop));
+        let run = Plan { pins, debug_log: self.debug_log, anew, old: Some(self.program.as_fd()) }.run(watch);
+        self.unsettled = pins.next().exists() || pins.done().exists();
+        let (loaded, rebuilt, settled) = run?;
         self.use_instead(loaded)?;
-        settled.map(|()| rebuilt)
+        if settled.is_err() {
+            // What it was is told when it is tried again and fails again.
+            self.settle().ok();
+        }
+        Ok(rebuilt)
+    }
+
+    /// Whether no exchange of maps is left halfway: in the pins, or between them and this process.
+    pub const fn is_settled(&self) -> bool {
+        !self.unsettled
+    }
+
+    /// Ends an exchange of maps that was left halfway, and uses the tables that came of it, which may be others than
+    /// before. Does nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::open`]; it has to be called again.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.unsettled {
+            recovery::recover(self.pins()?)?;
+            self.adopt()?;
+            self.unsettled = false;
+        }
+        Ok(())
     }
 
     /// Loads the program with the maps that are pinned now, and puts it on every interface.

@@ -97,7 +97,9 @@ fn a_revision_that_is_taken_back_leaves_no_trace_wherever_a_kill_strikes() {
     for killed_after in 0..steps.len() {
         store.commit(&stored(2)).unwrap();
         let last = if killed_after == 3 { &steps[3..] } else { &steps[..=killed_after] };
-        last.iter().for_each(|step| step(&store));
+        for step in last {
+            step(&store);
+        }
         let number = if killed_after < 2 { 2 } else { 1 };
         assert_eq!(store.load().unwrap(), Some(stored(number)), "{killed_after}");
         let history: Vec<_> = store.history(9).unwrap().iter().map(|revision| revision.number).collect();

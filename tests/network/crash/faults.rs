@@ -5,19 +5,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lb_tests::full;
 use lb_tests::lab::site::{Family, Site};
-use lb_tests::lab::wait_until;
+use lb_tests::lab::{http, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::state::{self, State};
 use super::{Operated, is_empty};
 use crate::refusals::is_one_error;
-use crate::support::{Balanced, Method::Dr};
+use crate::support::{Balanced, Method::Dr, PORT, socket};
 
 /// The step of the script before which most is there: another service, another server, another interface.
-const MOST: usize = 8;
+const MOST: usize = 9;
+/// A server that is there before that step, and not at the beginning.
+const EXTRA: &str = "web3";
 
 impl Operated {
     /// Writes the configuration before step `at` of the script to a file; gives the command that applies it.
@@ -56,12 +58,25 @@ impl Operated {
         Ok((begin, count()?))
     }
 
+    /// A connection that the server `name` has.
+    fn connection_to(&self, name: &str) -> Result<http::Connection> {
+        let service = socket(self.balanced.site.vip(Family::V4), PORT);
+        for _ in 0..50 {
+            let mut connection = http::Connection::open(&self.balanced.site.client, service)?;
+            if connection.get("/")?.server == name {
+                return Ok(connection);
+            }
+        }
+        bail!("no connection of 50 went to {name}")
+    }
+
     /// Makes the change to `to` while its write number `write` fails: it is made all the same, or taken back.
     fn change_with_fault(&mut self, write: usize, from: usize, to: usize) -> Result<bool> {
         let command = self.command_to(to)?;
         self.kill()?;
         ensure!(self.start(&format!("fail:{write}"))?, "the agent ended");
         let before = state::revision(&self.balanced)?;
+        let mut known = if from == MOST { Some(self.connection_to(EXTRA)?) } else { None };
         let output = self.balanced.site.director.lb_ctl_output(&command)?;
         let made = output.status.success();
         if !made {
@@ -69,6 +84,9 @@ impl Operated {
             let after = state::revision(&self.balanced)?;
             ensure!(after == before, "revision {after} and not {before}");
             self.settles_at(from).context("taken back")?;
+            if let Some(known) = &mut known {
+                assert_eq!(known.get("/").context("what was taken back cut a connection")?.server, EXTRA);
+            }
             self.balanced.site.director.lb_ctl(&command).context("the next change")?;
         }
         self.settles_at(to).context("made")?;

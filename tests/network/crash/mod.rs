@@ -82,10 +82,8 @@ impl Operated {
 
     /// Kills the agent, whoever started it.
     fn kill(&mut self) -> Result<()> {
-        if let Ok(pid) = self.balanced.agent() {
-            self.balanced.site.director.run(&["kill", "-9", &pid.to_string()])?;
-            let ended = || std::fs::read_link(format!("/proc/{pid}/exe")).is_err();
-            wait_until(Duration::from_secs(5), "the agent to end", ended)?;
+        if self.balanced.agent().is_ok() {
+            self.balanced.kill_agent()?;
         }
         self.agent = None;
         Ok(())

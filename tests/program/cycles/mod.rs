@@ -101,6 +101,8 @@ struct Life {
     clients: u32,
     /// Clients of UDP flows that may have been forgotten after their first packet.
     unsure: Vec<u32>,
+    /// How many of them had not.
+    found: usize,
 }
 
 impl Life {
@@ -112,6 +114,7 @@ impl Life {
             random: Random::new(),
             clients: 0,
             unsure: Vec::new(),
+            found: 0,
         };
         life.agent.change(&life.site.tables());
         life
@@ -182,6 +185,7 @@ impl Life {
         let unsure = std::mem::take(&mut self.unsure);
         let unsure = unsure.into_iter().map(|client| (Site::client(client), client));
         let mut missing: BTreeMap<SocketAddr, u32> = unsure.collect();
+        let asked = missing.len();
         let mut find = |key: &FlowKey, _: &Connection| {
             if !key.owner.is_reply() {
                 missing.remove(&SocketAddr::new(key.client.into(), key.client_port.get()));
@@ -189,6 +193,7 @@ impl Life {
         };
         self.agent.datapath.for_each_connection(&mut find).unwrap();
         let missing: BTreeSet<u32> = missing.into_values().collect();
+        self.found += asked - missing.len();
         self.flows.retain(|flow| !missing.contains(&flow.client));
     }
 
@@ -231,6 +236,7 @@ fn live(cycles: u32) {
         looked
     });
     println!("{done} cycles, {} ids given out again, packets of the readers: {looked:?}", life.agent.reused);
+    assert!(life.found > done as usize / 10, "only {} UDP flows were seen to be known", life.found);
     let looked: u64 = looked.into_iter().map(|looked| looked.unwrap_or_else(|error| panic!("{error}"))).sum();
     assert!(looked > u64::from(cycles) / 10, "the readers saw {looked} packets");
     assert!(life.agent.reused > done as usize / 2, "only {} ids were used again", life.agent.reused);

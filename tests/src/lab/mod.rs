@@ -35,7 +35,7 @@ use remains::Claim;
 pub use remains::{remove_abandoned, remove_kept};
 pub use segment::{Port, Segment};
 pub use traffic::Traffic;
-pub use wait::{interrupt, interrupted, wait_for, wait_until};
+pub use wait::{has_ended, interrupt, interrupted, wait_for, wait_until};
 
 static LABS: AtomicU32 = AtomicU32::new(0);
 

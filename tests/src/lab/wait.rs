@@ -17,6 +17,12 @@ pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
+/// Whether the process `pid` has ended and closed all that it had open, whether or not its parent has noticed.
+pub fn has_ended(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
+}
+
 /// Waits until `condition` holds; an error that names `what` when `deadline` passes first.
 ///
 /// # Errors

@@ -163,8 +163,9 @@ fn change(id: u32, old: &Server, wanted: &Server, draft: &mut Draft) {
 }
 
 fn remove(kernel: &Kernel, kept: &BTreeSet<u32>, draft: &mut Draft) {
-    for (id, _) in kernel.servers.iter().filter(|(id, server)| is_alive(server) && !kept.contains(id)) {
+    for (id, server) in kernel.servers.iter().filter(|(id, server)| is_alive(server) && !kept.contains(id)) {
         draft.push(Stage::Gone, Write::ServerState(*id, ServerState::Gone));
+        draft.revive.push(Write::ServerState(*id, ServerState::from_byte(server.state)));
         draft.freed.servers.insert(*id);
     }
 }

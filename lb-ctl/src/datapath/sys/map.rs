@@ -123,12 +123,14 @@ impl RawMap {
     pub(in crate::datapath) fn insert(&self, key: &[u8], value: &[u8]) -> io::Result<bool> {
         let mut element = self.element(key, value)?;
         element.flags = u64::from(aya_obj::generated::BPF_NOEXIST);
-        // SAFETY: as in `update`.
-        match unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) } {
-            Ok(_) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-            Err(error) => Err(error),
-        }
+        fault::around("a new element of a map", || {
+            // SAFETY: as in `update`.
+            match unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut element) } {
+                Ok(_) => Ok(true),
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     /// Sets the values of equally many `keys`, by one call. Where it fails, some of them are set.
@@ -145,8 +147,10 @@ impl RawMap {
             element_flags: 0,
             flags: 0,
         };
-        // SAFETY: `keys` and `values` hold `count` elements each and outlive the call, which only reads them.
-        unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut step) }.map(drop)
+        fault::around("elements of a map", || {
+            // SAFETY: `keys` and `values` hold `count` elements each and outlive the call, which only reads them.
+            unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut step) }.map(drop)
+        })
     }
 
     /// Size of a value in the buffers of bpf(2).
