@@ -8,7 +8,9 @@ use lb_common::server::Method;
 use lb_ctl::config::model::Mode;
 use lb_ctl::datapath::tables::{Capacities, Kernel};
 use lb_ctl::datapath::{Datapath, DatapathError, OpenOptions, Recovery, Step, now_ms};
+use nix::mount::{MsFlags, mount};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::{env, fs};
 
 #[test]
@@ -148,6 +150,53 @@ fn a_change_that_the_kernel_refuses_leaves_everything_as_it_was() {
         assert_eq!(directories(bpffs), ["links", "maps"]);
         assert_eq!(send(&mut datapath, 7), 3);
     });
+}
+
+/// The file system of the pins takes no change from `step` on; the tables are exchanged all the same, and settled later.
+#[test]
+fn pins_that_cannot_be_exchanged_are_exchanged_later() {
+    for cut_off in [Step::Commit, Step::Rename, Step::Clean] {
+        isolated(|bpffs| {
+            let mut datapath = attached(bpffs);
+            fill(&mut datapath);
+            let (before, wanted) = (contents(bpffs), Capacities { connections: 20_000, ..small() });
+            let remount = |flags| {
+                let none: Option<&str> = None;
+                mount(none, bpffs, none, MsFlags::MS_REMOUNT | flags, none).unwrap();
+            };
+            let mut watch = |step| {
+                if step == cut_off {
+                    remount(MsFlags::MS_RDONLY);
+                }
+            };
+            let rebuilt = datapath.resize(&wanted, &mut watch).unwrap();
+            assert_eq!(
+                (rebuilt.maps, rebuilt.flows, datapath.is_settled()),
+                (1, 2_000, false),
+                "{cut_off:?}"
+            );
+            assert_eq!(send(&mut datapath, 7), 3, "{cut_off:?}");
+            datapath.settle().unwrap_err();
+            assert_eq!(datapath.snapshot().unwrap().capacities.connections, 20_000, "{cut_off:?}");
+            remount(MsFlags::empty());
+            datapath.settle().unwrap();
+            assert!(datapath.is_settled());
+            assert_eq!(directories(bpffs), ["links", "maps"], "{cut_off:?}");
+            assert_eq!(contents(bpffs)["CONNECTIONS"], before["CONNECTIONS"], "{cut_off:?}");
+            assert!(
+                datapath.replaced().unwrap().is_empty(),
+                "{cut_off:?}: an interface runs another program"
+            );
+            datapath.resize(&small(), &mut |_| {}).unwrap();
+            assert_eq!(contents(bpffs)["CONNECTIONS"], before["CONNECTIONS"], "{cut_off:?}");
+            assert_eq!(open_again(datapath, bpffs).capacities, small(), "{cut_off:?}");
+        });
+    }
+}
+
+fn open_again(datapath: Datapath, bpffs: &Path) -> Kernel {
+    drop(datapath);
+    open(bpffs).snapshot().unwrap()
 }
 
 #[test]
