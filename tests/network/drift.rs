@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, Map, MapData};
 use lb_tests::lab::site::{DEVICE, Family, Site};
-use lb_tests::lab::wait_for;
+use lb_tests::lab::{http, wait_for};
 use serde_json::Value;
 
-use crate::support::{Balanced, Method::Dr};
+use crate::interfaces::start_agent;
+use crate::support::{Balanced, Method::Dr, PORT, socket};
 
 /// Far more than the five seconds between two looks.
 const SOON: Duration = Duration::from_secs(20);
@@ -33,6 +34,27 @@ fn next_repair(balanced: &Balanced, before: u64) -> Result<String> {
         (drift.get("repairs")?.as_u64()? > before).then_some(differences)?
     };
     wait_for(SOON, "a repair", repaired)
+}
+
+/// The pins are the only way of the next agent to the connections.
+#[test]
+fn a_map_whose_pin_was_removed_is_pinned_again() -> Result<()> {
+    let balanced = Balanced::new(Site::one_segment("mappin", 1)?, &[Dr])?;
+    balanced.serve(Family::V4, "rr", &[1])?;
+    let service = socket(balanced.site.vip(Family::V4), PORT);
+    let mut open = http::Connection::open(&balanced.site.client, service)?;
+    open.get("/")?;
+    let id = map(&balanced, "CONNECTIONS")?.info()?.id();
+    for name in ["CONNECTIONS", "SLOTS"] {
+        fs::remove_file(pin(&balanced, "maps").join(name))?;
+    }
+    let lines = next_repair(&balanced, 0)?;
+    assert!(lines.contains("CONNECTIONS") && lines.contains("SLOTS"), "{lines}");
+    assert_eq!(map(&balanced, "CONNECTIONS")?.info()?.id(), id);
+    balanced.kill_agent()?;
+    let _agent = start_agent(&balanced)?;
+    assert_eq!(open.get("/").context("on the connection from before")?.server, "web1");
+    Ok(())
 }
 
 #[test]

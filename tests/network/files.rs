@@ -95,6 +95,30 @@ fn a_configuration_that_cannot_be_meant_is_refused() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_agent_with_a_file_takes_no_site_away() -> Result<()> {
+    let balanced = served("import")?;
+    let director = &balanced.site.director;
+    let config = director.lb("export")?;
+    balanced.kill_agent()?;
+    let file = director.directory().join("lb.toml");
+    fs::write(&file, "")?;
+    let agent =
+        |state: &str| lb_ctl(&balanced, &format!("--state-dir {state} agent --config {}", file.display()));
+    let other = director.directory().join("elsewhere");
+    is_one_error("an empty file", &agent(&other.to_string_lossy())?, &["10.0.0.10:80/tcp", "--state-dir"])?;
+    fs::write(&file, OTHER_SITE)?;
+    is_one_error("another site", &agent(&other.to_string_lossy())?, &["10.0.0.10:80/tcp", "--state-dir"])?;
+    ensure!(!other.join("store.json").exists(), "a refused file was imported");
+    let store = director.directory().join("state/store.json");
+    fs::remove_file(&store)?;
+    fs::write(&file, &config)?;
+    let state = store.with_file_name("");
+    is_one_error("a lost store", &agent(&state.to_string_lossy())?, &["is gone", "cp "])?;
+    assert_eq!(balanced.curl(Family::V4)?, "web1");
+    Ok(())
+}
+
 /// What is made of a store, and what the agent says of it.
 type Damage = (&'static str, fn(&Path, &str) -> Result<()>, &'static [&'static str]);
 

@@ -174,6 +174,17 @@ fn a_renamed_interface_forwards_on_until_its_new_name_is_recorded() -> Result<()
     let _agent = start_agent(&balanced)?;
     assert_eq!(balanced.curl(Family::V4)?, "web1", "after a restart");
     let (client, service) = (&balanced.site.client, socket(balanced.site.vip(Family::V4), PORT));
+    let mut open = http::Connection::open(client, service)?;
+    open.get("/")?;
+    let refused = director.lb_ctl_output(&["detach", DEVICE])?;
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(refused.status.code() == Some(1) && told.contains("live connection"), "{told}");
+    assert_eq!(open.get("/").context("nothing was confirmed")?.server, "web1");
+    let events = director.lb("events --no-follow")?;
+    ensure!(
+        events.contains("is called lan0 now") && !events.contains("no such interface any more"),
+        "{events}"
+    );
     under_load(client, service, || {
         director.lb("attach lan0")?;
         director.lb(&format!("detach {DEVICE} --yes")).map(drop)
@@ -252,7 +263,7 @@ fn what_is_there(balanced: &Balanced) -> String {
     parts.into_iter().flatten().chain(log).collect::<Vec<_>>().join("\n")
 }
 
-fn start_agent(balanced: &Balanced) -> Result<ChildGuard> {
+pub(crate) fn start_agent(balanced: &Balanced) -> Result<ChildGuard> {
     let agent = balanced.site.director.spawn("agent", &[&lb_ctl()?, "agent"])?;
     let answers = || balanced.lb_json("status").is_ok_and(|status| !status["agent"].is_null());
     wait_until(Duration::from_secs(20), "the new agent", answers)

@@ -6,7 +6,7 @@ use super::state::{Desired, Observed};
 use super::writer::Writer;
 use crate::api::{ChangeRequest, Changed, Failure};
 use crate::config::intent::Mark;
-use crate::store::Stored;
+use crate::store::{Prepared, Stored};
 
 /// A change that was found possible.
 pub(super) struct Judged {
@@ -18,18 +18,14 @@ pub(super) struct Judged {
 }
 
 impl Writer {
-    /// Makes room, attaches, stores, writes, in this order; what fails takes back what was done before it.
+    /// Writes the store beside its place, makes room, attaches, puts the store in force, writes the tables, in this order;
+    /// what fails takes back what was done before it. A full disk fails first.
     pub(super) async fn carry_out(
         &mut self,
         Judged { desired, observed, plan, outcome }: Judged,
         request: &ChangeRequest,
         mark: &Mark,
     ) -> Result<(), Failure> {
-        self.resize(&desired.config.limits)?;
-        let attaching = self.note_attaching(&desired.config);
-        let attaching = attaching.inspect_err(|_| self.resize_to_stored())?;
-        let switched = self.switch_interfaces(&desired.config);
-        let switched = switched.inspect_err(|_| self.resize_to_stored())?;
         let next = Stored {
             revision: if desired.config == self.stored.config {
                 self.stored.revision.clone()
@@ -40,10 +36,15 @@ impl Writer {
             intent: desired.intent.clone(),
             placed: self.stored.placed.clone(),
         };
-        if let Err(refused) = self.keep(&next) {
+        let prepared = self.prepare(&next)?;
+        let attaching = self.note_attaching(&desired.config)?;
+        self.resize(&desired.config.limits)?;
+        let switched = self.switch_interfaces(&desired.config);
+        let switched = switched.inspect_err(|_| self.resize_to_stored())?;
+        if let Err(error) = prepared.map_or(Ok(()), |prepared| self.store.put_in_force(prepared)) {
             self.switch_back(switched);
             self.resize_to_stored();
-            return Err(refused);
+            return Err(error.into());
         }
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
@@ -60,14 +61,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Stores `next`, as a revision if the configuration differs; nothing if it is so already.
-    fn keep(&self, next: &Stored) -> Result<(), Failure> {
-        match () {
-            () if *next == self.stored => {}
-            () if next.revision == self.stored.revision => self.store.save(next)?,
-            () => self.store.commit(next)?,
+    /// Writes `next` beside the store, as a revision if the configuration differs; nothing if it is so already.
+    fn prepare(&self, next: &Stored) -> Result<Option<Prepared>, Failure> {
+        if *next == self.stored {
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some(self.store.prepare(next, next.revision != self.stored.revision)?))
     }
 
     /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.

@@ -132,6 +132,10 @@ fn permit(
     if !unreachable.is_empty() {
         effects.push(format!("makes {} unreachable", unreachable.join(", ")));
     }
+    let emptied = emptied(before, after);
+    if !emptied.is_empty() {
+        effects.push(format!("leaves {} without a server", emptied.join(", ")));
+    }
     if dark {
         effects.push("ends forwarding for all services".to_owned());
     }
@@ -141,6 +145,15 @@ fn permit(
     let failure = Failure::new(FailureKind::Unconfirmed, format!("not done: it {}", effects.join(" and ")));
     let failure = failure.with_hint("`--yes` does it all the same; `--dry-run` shows the plan alone");
     Err(Failure { plan: Some(Box::new(outcome.clone())), ..failure })
+}
+
+/// The services, on both sides, that had servers and have none.
+fn emptied<'c>(before: &Config, after: &'c Config) -> Vec<&'c str> {
+    let is_served = |config: &Config, service: &Service| config.members_of(service).next().is_some();
+    let was_served =
+        |name: &str| before.services.iter().any(|old| old.name == name && is_served(before, old));
+    let emptied = after.services.iter().filter(|service| !is_served(after, service));
+    emptied.map(|service| service.name.as_str()).filter(|name| was_served(name)).collect()
 }
 
 /// The services that use a pool.
@@ -196,6 +209,17 @@ mod tests {
                 assert_eq!((failure.kind, failure.plan), (FailureKind::Unconfirmed, Some(Box::new(outcome))));
             }
         }
+        let full: Config = toml::from_str(
+            "service = [{ name = 'web', vip = '192.0.2.10', port = 80, protocol = 'tcp', pools = ['a'] }]\n\
+             pool = [{ name = 'a', server = [{ name = 'pc1', address = '10.0.0.1' }] }]",
+        )
+        .unwrap();
+        let mut empty = full.clone();
+        empty.pools[0].servers.clear();
+        let failure = permit(&Changed::default(), &[], (&full, &empty)).unwrap_err();
+        assert_eq!(failure.message, "not done: it leaves web without a server");
+        assert_eq!(permit(&Changed::default(), &[], (&empty, &empty)), Ok(()));
+        assert_eq!(permit(&Changed::default(), &[], (&empty, &full)), Ok(()));
         let servers = ["web/pc1".to_owned(), "web/pc2".to_owned()];
         let failure = permit(&Changed::default(), &servers, (&site, &site)).unwrap_err();
         assert_eq!(failure.message, "not done: it makes web/pc1, web/pc2 unreachable");

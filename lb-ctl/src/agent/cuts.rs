@@ -3,6 +3,7 @@
 use super::converge::failure;
 use super::names::Names;
 use super::plan::Plan;
+use super::state::Observed;
 use super::writer::Writer;
 use crate::api::{Cut, Failure};
 use crate::config::intent::ServerName;
@@ -38,13 +39,7 @@ impl Writer {
     fn count_cuts(&self, after: &Config, plan: &Plan) -> Result<Vec<Cut>> {
         let takes_away =
             |write: &Write| matches!(write, Write::ServerState(_, ServerState::Gone) | Write::ServiceKey(..));
-        let kept = |name: &String| after.interfaces.iter().any(|interface| interface.name == *name);
-        let before = &self.stored.config.interfaces;
-        let detached: Vec<u32> = before
-            .iter()
-            .filter(|interface| !kept(&interface.name))
-            .filter_map(|interface| Some(self.observed.link(&interface.name)?.0))
-            .collect();
+        let detached = detached(&self.stored.config, after, &self.observed);
         if detached.is_empty() && !plan.writes.iter().any(takes_away) {
             return Ok(Vec::new());
         }
@@ -75,6 +70,15 @@ impl Writer {
             .map(|((service, server), count)| named(&self.names, service, server, count))
             .collect())
     }
+}
+
+/// The interfaces that have the program with `before` and not with `after`, whatever they are called now.
+fn detached(before: &Config, after: &Config, observed: &Observed) -> BTreeSet<u32> {
+    let attached = |config: &Config| -> BTreeSet<u32> {
+        config.interfaces.iter().filter_map(|interface| observed.configured(&interface.name)).collect()
+    };
+    let kept: BTreeSet<u32> = attached(after);
+    attached(before).into_iter().filter(|index| !kept.contains(index)).collect()
 }
 
 impl Loss {

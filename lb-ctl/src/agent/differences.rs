@@ -194,7 +194,8 @@ fn features(flags: u32) -> String {
     if words.is_empty() { "none".to_owned() } else { words.join(" and ") }
 }
 
-fn key_words(key: &ServiceKey) -> String {
+/// A key, as an operator types it.
+pub(super) fn key_words(key: &ServiceKey) -> String {
     let port = if key.port.get() == 0 { "any".to_owned() } else { key.port.to_string() };
     let protocol = match key.protocol {
         TCP => "tcp".to_owned(),

@@ -67,6 +67,7 @@ impl Writer {
     fn found(&mut self) -> Result<Vec<Difference>, Failure> {
         let mut found = self.kernel_differences()?;
         found.extend(self.strange_links().into_iter().map(|(_, difference)| difference));
+        found.extend(self.datapath.lost_pins().unwrap_or_default().into_iter().map(lost_pin));
         Ok(found)
     }
 
@@ -80,6 +81,7 @@ impl Writer {
         match repaired {
             Ok(mut differences) => {
                 differences.extend(self.repair_links());
+                differences.extend(self.repair_pins());
                 self.note_drift(differences);
             }
             Err(failure) => self.note_problem(Some(failure)),
@@ -130,6 +132,18 @@ impl Writer {
             .filter(retried)
             .filter_map(|interface| strange(&interface))
             .collect()
+    }
+
+    fn repair_pins(&self) -> Vec<Difference> {
+        let lost = self.datapath.lost_pins().unwrap_or_default();
+        let repaired = lost.into_iter().filter(|name| match self.datapath.pin_again(name) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "a map without its pin would be lost to the next agent");
+                false
+            }
+        });
+        repaired.map(lost_pin).collect()
     }
 
     fn repair_links(&mut self) -> Vec<Difference> {
@@ -207,6 +221,10 @@ impl Drift {
             ),
         })
     }
+}
+
+fn lost_pin(name: &str) -> Difference {
+    difference(Kind::Added, "pin", name, "the map's name, which the next agent finds it by")
 }
 
 fn difference(change: Kind, object: &str, name: &str, detail: &str) -> Difference {

@@ -25,7 +25,7 @@ impl Writer {
         let current = self.stored.revision.number;
         let before = || {
             let older = self.history().ok()?.into_iter().map(|revision| revision.number);
-            older.filter(|number| *number < current).max()
+            self.stored.revision.follows.or_else(|| older.filter(|number| *number < current).max())
         };
         match number.or_else(before) {
             Some(number) => self.revision(number),
@@ -43,6 +43,7 @@ impl Writer {
             time: mark.since,
             by: mark.by.clone(),
             command: command(request),
+            follows: Some(self.stored.revision.number).filter(|number| *number > 0),
             message: request.terms.message.as_deref().map(line).filter(|message| !message.is_empty()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is read beside the writer, and only when it changed: host names in it may take long to resolve.
 
-use super::read_file;
+use super::initial::read_file;
 use crate::api::Warning;
 use crate::config::change::replacement;
 use crate::config::model::Config;

@@ -22,6 +22,7 @@ mod history;
 mod identity;
 pub mod ids;
 mod imported;
+mod initial;
 mod interfaces;
 mod journal;
 mod last_hops;
@@ -48,7 +49,6 @@ mod status;
 mod supervisor;
 mod sweep;
 pub mod tables;
-mod takeover;
 mod time;
 mod traffic;
 mod unsent;
@@ -57,14 +57,13 @@ mod writer;
 
 use crate::api::server::serve_on;
 use crate::api::socket::Bound;
-use crate::api::{EventRequest, Failure, Reply, Request, user};
-use crate::command::resolve;
-use crate::config::parse::from_toml_with;
+use crate::api::{EventRequest, Failure, Reply, Request};
 use crate::datapath::{Datapath, DebugLog, OpenOptions, Recovery};
 use crate::neighbour::Network;
 use crate::pid_file::{self, AGENT};
-use crate::store::{Revision, Store, StoreError, Stored};
+use crate::store::Store;
 use anyhow::Context;
+use initial::Initial;
 use journal::{Journal, Reader};
 use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
@@ -184,18 +183,14 @@ impl Own {
 
 async fn supervise(own: Own, options: Options) -> anyhow::Result<()> {
     let Own { store, socket, _lock } = own;
-    let initial = initial(&store, &options)?;
+    let initial = Initial::of(&store, options.config.as_deref())?;
     let bpffs = options.bpffs.clone();
     let open = OpenOptions { bpffs: options.bpffs, debug_log: options.debug_log };
-    let limits = initial.as_ref().map(|stored| stored.config.limits).unwrap_or_default();
-    let mut datapath = Datapath::open_sized(&open, &limits.capacities())?;
+    let mut datapath = Datapath::open_sized(&open, &initial.limits().capacities())?;
     if datapath.recovery() != Recovery::Nothing {
         tracing::warn!(outcome = ?datapath.recovery(), "an earlier agent died while it exchanged maps");
     }
-    let stored = match initial {
-        Some(stored) => stored,
-        None => takeover::nothing_stored(&datapath.snapshot()?, &options.state_dir, &bpffs)?,
-    };
+    let stored = initial.stored(&store, &datapath.snapshot()?, &bpffs)?;
     if let Some(log) = datapath.take_log() {
         tokio::spawn(follow_log(log));
     }
@@ -219,27 +214,4 @@ async fn follow_log(mut log: DebugLog) {
         ticks.tick().await;
         log.flush();
     }
-}
-
-/// What is stored; when nothing ever was, the configuration file, which is stored at once. `None` without either.
-fn initial(store: &Store, options: &Options) -> anyhow::Result<Option<Stored>> {
-    let path = match (store.load(), &options.config) {
-        (Ok(Some(stored)), _) => return Ok(Some(stored)),
-        (Ok(None), None) => return Ok(None),
-        (Ok(None) | Err(StoreError::Lost { .. }), Some(path)) => path,
-        (Err(error), _) => return Err(error.into()),
-    };
-    let command = format!("agent --config {}", path.display());
-    let by = user(nix::unistd::getuid().as_raw());
-    let revision = Revision { number: store.next_number(0), time: time::now(), by, command, message: None };
-    let stored = Stored { revision, config: read_file(path)?, ..Stored::default() };
-    store.commit(&stored)?;
-    tracing::info!(file = %path.display(), "imported the configuration into an empty store");
-    Ok(Some(stored))
-}
-
-fn read_file(path: &std::path::Path) -> anyhow::Result<crate::config::model::Config> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let config = from_toml_with(&text, &path.display().to_string(), &resolve::host)?;
-    Ok(config)
 }

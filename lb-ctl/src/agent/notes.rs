@@ -48,6 +48,9 @@ impl Writer {
         let concerns = |name: &ServerName| {
             if let Change::ServerSet { pool, settings, .. } = change {
                 !settings.temporary && settings.weight.is_some() && name.pool == *pool
+            } else if let Change::ServerAdd { pool, server } = change {
+                // It may be left from another machine of this name.
+                (&name.pool, &name.server) == (pool, &server.name)
             } else {
                 matches!(change, Change::Apply { .. } | Change::Rollback { .. })
             }

@@ -26,6 +26,8 @@ struct Sight {
     state: InterfaceState,
     attached: Option<AttachedMode>,
     running: bool,
+    /// What it is called now, if it lost the name that the configuration has.
+    called: Option<String>,
     /// Why it has no program.
     failure: Option<Failure>,
 }
@@ -67,7 +69,9 @@ impl Writer {
         let sight = |status: InterfaceStatus| {
             let running = self.observed.link(&status.name).is_some_and(|(_, link)| link.running);
             let failure = self.unattached.get(&status.name).cloned();
-            (status.name, Sight { state: status.state, attached: status.attached, running, failure })
+            let called = self.observed.renamed.iter().find(|(_, name)| **name == status.name);
+            let called = called.map(|(index, _)| self.observed.link_name(*index));
+            (status.name, Sight { state: status.state, attached: status.attached, running, called, failure })
         };
         let interfaces = self.stored.config.interfaces.iter();
         interfaces.filter_map(|interface| self.interface_status(interface).ok()).map(sight).collect()
@@ -120,6 +124,11 @@ fn interface_change(name: &str, before: Option<&Sight>, sight: &Sight) -> Option
     let news = |level, text: &str| Some(News::new(level, EventKind::Interface, name, text));
     let attached = |sight: &Sight| sight.attached.filter(|_| sight.state == InterfaceState::Attached);
     match (sight.state, before) {
+        (InterfaceState::Missing, _) if let Some(called) = &sight.called => {
+            let text =
+                format!("is called {called} now, and keeps the program: `lb-ctl attach {called}` records it");
+            news(Level::Warn, &text)
+        }
         (InterfaceState::Missing, _) => news(Level::Error, "lost: there is no such interface any more"),
         (InterfaceState::Detached, _) => match &sight.failure {
             Some(failure) => {
@@ -207,10 +216,11 @@ mod tests {
 
     #[test]
     fn an_interface_is_told_when_it_comes_goes_or_has_another_mode() {
-        let sight = |state, attached| Sight { state, attached, running: true, failure: None };
+        let sight = |state, attached| Sight { state, attached, running: true, called: None, failure: None };
         let native = sight(InterfaceState::Attached, Some(AttachedMode::Native));
         let generic = sight(InterfaceState::Attached, Some(AttachedMode::Generic));
         let missing = Sight { running: false, ..sight(InterfaceState::Missing, None) };
+        let renamed = Sight { called: Some("lan0".into()), ..missing.clone() };
         let detached = sight(InterfaceState::Detached, None);
         let refused =
             Sight { failure: Some(Failure::failed("it is taken")), ..sight(InterfaceState::Detached, None) };
@@ -220,6 +230,11 @@ mod tests {
             (Some(&native), &native, None),
             (Some(&native), &generic, Some("attached, generic mode")),
             (Some(&native), &missing, Some("lost: there is no such interface any more")),
+            (
+                Some(&native),
+                &renamed,
+                Some("is called lan0 now, and keeps the program: `lb-ctl attach lan0` records it"),
+            ),
             (Some(&missing), &native, Some("attached again, native mode")),
             (Some(&native), &detached, Some("lost: the program is not attached any more")),
             (Some(&detached), &refused, Some("not attached: it is taken")),
@@ -229,7 +244,9 @@ mod tests {
         for (before, after, want) in rows {
             let before = before.map(|sight| ("eth0".to_owned(), sight.clone())).into_iter().collect();
             let news = interface_news(&before, &[("eth0".to_owned(), after.clone())].into());
-            let level = if want.is_some_and(|text| text.starts_with("attached") || text.starts_with("up")) {
+            let level = if after.called.is_some() {
+                Level::Warn
+            } else if want.is_some_and(|text| text.starts_with("attached") || text.starts_with("up")) {
                 Level::Info
             } else {
                 Level::Error

@@ -90,6 +90,15 @@ impl Writer {
                 hint: Some(format!("`lb-ctl attach {name}` records it, `lb-ctl detach {name}` takes it off")),
             });
         }
+        let configured = self.stored.config.interfaces.iter().map(|interface| &interface.name);
+        for name in configured.filter(|name| self.observed.configured(name).is_none()) {
+            warnings.push(Warning {
+                message: format!("there is no interface {name}: nothing comes in by it"),
+                hint: Some(format!(
+                    "the program is attached as soon as it is there; `lb-ctl detach {name}` forgets it"
+                )),
+            });
+        }
         for (index, name) in &self.observed.renamed {
             let now = self.observed.link_name(*index);
             warnings.push(Warning {

@@ -40,7 +40,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::NoRevision { .. } => FailureKind::NotFound,
-            StoreError::Lost { .. } => FailureKind::Failed,
+            StoreError::Lost { .. } | StoreError::Revision { .. } => FailureKind::Failed,
             StoreError::Io { .. } | StoreError::Broken { .. } | StoreError::Newer { .. } => {
                 FailureKind::Failed
             }

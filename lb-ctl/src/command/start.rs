@@ -6,6 +6,7 @@ use crate::agent::ownership;
 use crate::api::client::Client;
 use crate::cli::Global;
 use crate::pid_file::{self, AGENT};
+use crate::render;
 use anyhow::Result;
 use std::ffi::OsString;
 use tokio::time::{Instant, interval};
@@ -25,8 +26,11 @@ pub(super) async fn start(global: &Global, tuning: &Tuning, client: &Client) -> 
         Ok(()) => Ok(Some(started)),
         Err(error) => {
             started.stop().await?;
-            if pid_file::is_taken(&AGENT, &global.state_dir) && another_answers(client, deadline).await {
-                return Ok(None);
+            if pid_file::is_taken(&AGENT, &global.state_dir) {
+                render::note("another agent runs; waiting for its answer");
+                if another_answers(client, deadline).await {
+                    return Ok(None);
+                }
             }
             Err(started.last_error().map_or(error, Into::into))
         }

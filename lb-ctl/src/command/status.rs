@@ -25,7 +25,9 @@ pub async fn run(global: &Global) -> Result<()> {
             Err(failure) => Some(silent(global, &client, failure).await?),
         }
     } else {
-        None
+        // It may run and be out of reach: with another socket, or without the one that it made.
+        let runs = pid_file::is_taken(&AGENT, &global.state_dir);
+        runs.then(|| pid_file::last_holder(&AGENT, &global.state_dir)).flatten()
     };
     let mut status = match read_pins(&global.bpffs) {
         Ok(Some(pinned)) => without_agent(&pinned)?,
@@ -55,9 +57,10 @@ fn unsupervised(global: &Global, silent: Option<u32>) -> Warning {
     let log = global.state_dir.join("agent.log");
     let (message, hint) = match silent {
         Some(pid) => (
-            format!("the agent (pid {pid}) does not answer: nothing is supervised"),
+            format!("the agent (pid {pid}) does not answer at {}", global.socket.display()),
             format!(
-                "its log is {}; `kill {pid}`, then `lb-ctl attach INTERFACE`, starts another",
+                "`--socket` or LB_SOCKET name its own socket; its log is {}; `kill {pid}`, then `lb-ctl attach \
+                 INTERFACE`, starts another",
                 log.display()
             ),
         ),

@@ -65,6 +65,8 @@ use maps::Maps;
 use object::{DIRECTOR, LoadOptions, Loaded};
 use pins::Pins;
 use redirects::Redirects;
+use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +86,8 @@ pub struct OpenOptions {
 pub struct Datapath {
     program: OwnedFd,
     maps: Arc<Maps>,
+    /// The maps by name, so that a pin that somebody removed can be made again.
+    held: BTreeMap<&'static str, OwnedFd>,
     pins: Option<Pins>,
     log: Option<DebugLog>,
     redirects: Option<Redirects>,
@@ -134,6 +138,8 @@ impl Datapath {
 
     fn with(loaded: Loaded, pins: Option<Pins>) -> Result<Self> {
         let Loaded { program, mut maps, log } = loaded;
+        let held = maps.iter().map(|(name, map)| Ok((*name, map.try_clone()?))).collect::<io::Result<_>>();
+        let held = held.map_err(error::kernel("hold the maps"))?;
         let maps = Maps::open(|name| {
             let missing =
                 || DatapathError::Object { program: "director", problem: format!("it has no map {name}") };
@@ -141,7 +147,18 @@ impl Datapath {
         })?;
         let (maps, recovery) = (Arc::new(maps), Recovery::Nothing);
         let (debug_log, unsettled) = (false, false);
-        Ok(Self { program, maps, pins, log, redirects: None, debug_log, recovery, unsettled, _lock: None })
+        Ok(Self {
+            program,
+            maps,
+            held,
+            pins,
+            log,
+            redirects: None,
+            debug_log,
+            recovery,
+            unsettled,
+            _lock: None,
+        })
     }
 
     /// What became of an exchange of maps that an earlier agent did not finish.
@@ -213,6 +230,28 @@ impl Datapath {
     /// [`DatapathError::NotAttached`] if no link is pinned for it.
     pub fn update_link(&mut self, name: &str) -> Result<()> {
         links::update(self.pins()?, self.program.as_fd(), name)
+    }
+
+    /// The maps whose pins somebody removed: the next agent would not find them.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if nothing is pinned at all.
+    pub fn lost_pins(&self) -> Result<Vec<&'static str>> {
+        let maps = self.pins()?.maps();
+        let is_lost = |name: &&'static str| self.is_settled() && !maps.join(name).exists();
+        Ok(self.held.keys().copied().filter(is_lost).collect())
+    }
+
+    /// Pins the map `name` where it was.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Kernel`] if it cannot be pinned.
+    pub fn pin_again(&self, name: &str) -> Result<()> {
+        let path = self.pins()?.maps().join(name);
+        let Some(map) = self.held.get(name) else { return Ok(()) };
+        sys::pin(map.as_fd(), &path).map_err(error::kernel(format!("pin {name} at {}", path.display())))
     }
 
     fn pins(&self) -> Result<&Pins> {

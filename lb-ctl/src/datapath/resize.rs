@@ -74,8 +74,8 @@ impl Datapath {
     }
 
     fn use_instead(&mut self, loaded: Loaded) -> Result<()> {
-        let Self { program, maps, log, .. } = Self::with(loaded, None)?;
-        (self.program, self.maps) = (program, maps);
+        let Self { program, maps, held, log, .. } = Self::with(loaded, None)?;
+        (self.program, self.maps, self.held) = (program, maps, held);
         self.log = log.or_else(|| self.log.take());
         Ok(())
     }

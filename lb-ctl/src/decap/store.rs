@@ -132,6 +132,7 @@ fn failure(error: StoreError) -> Failure {
         StoreError::Io { .. }
         | StoreError::Newer { .. }
         | StoreError::Lost { .. }
+        | StoreError::Revision { .. }
         | StoreError::NoRevision { .. } => Failure::failed(error.to_string()),
     }
 }

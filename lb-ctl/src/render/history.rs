@@ -32,6 +32,7 @@ pub(super) mod tests {
             time: 1_700_000_000 + number,
             by: mark().by,
             command: format!("server add web 10.0.0.{number}"),
+            follows: None,
             message: message.map(str::to_owned),
         }
     }

@@ -45,6 +45,14 @@ pub enum StoreError {
         /// The newest revision that can be used.
         last_good: PathBuf,
     },
+    /// The file of a revision is not what this program writes; the one in force is another.
+    #[error("cannot use revision {number}: {source}")]
+    Revision {
+        /// Its number.
+        number: u64,
+        /// What is wrong with it.
+        source: Box<StoreError>,
+    },
     /// There is no such revision.
     #[error("there is no revision {number}: {}", there_are(kept.as_ref()))]
     NoRevision {
@@ -65,6 +73,7 @@ impl StoreError {
                 Some(way_back("start the newer version of lb-ctl again", path, last_good.as_deref()))
             }
             Self::Lost { path, last_good } => Some(way_back("put it back", path, Some(last_good))),
+            Self::Revision { .. } => Some("`lb-ctl history` lists the others".to_owned()),
             Self::NoRevision { .. } => Some("`lb-ctl history` lists them".to_owned()),
         }
     }

@@ -5,7 +5,7 @@ use crate::fault;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest configuration that the limits of the tables allow is far below.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -37,13 +37,21 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, StoreError> {
 /// # Errors
 /// They cannot be written; what was there is unharmed.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    rename(&write_beside(path, bytes)?, path)
+}
+
+/// Writes `bytes` beside `path`, mode 0600; they are on the disk when this returns. The file that has them.
+///
+/// # Errors
+/// They cannot be written; nothing of them is left.
+pub(super) fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     let new = path.with_extension("json.new");
     fault::around("a new file of the store", || write_synced(&new, bytes)).map_err(|error| {
         // On a full disk the half of a file would take what room is left.
         fs::remove_file(&new).ok();
         failed("write", &new, error)
     })?;
-    rename(&new, path)
+    Ok(new)
 }
 
 /// Puts the file at `new` in the place of what was at `path`; both are in one directory.

@@ -8,11 +8,13 @@ mod attaching;
 mod error;
 pub(crate) mod file;
 mod format;
+mod prepared;
 #[cfg(test)]
 mod tests;
 
 pub use attaching::Attaching;
 pub use error::StoreError;
+pub use prepared::Prepared;
 
 use crate::config::intent::{Actor, Intent};
 use crate::config::model::Config;
@@ -48,6 +50,9 @@ pub struct Revision {
     pub by: Actor,
     /// What was typed, or asked of the API.
     pub command: String,
+    /// The number of the revision that was in force before; an earlier version did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<u64>,
     /// Why, as they said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -104,7 +109,19 @@ impl Store {
         if self.revision(number).is_ok_and(|copy| copy != stored) {
             self.copy(&stored);
         }
-        Ok(Some(stored))
+        Ok(Some(self.with_later_vips(stored)))
+    }
+
+    /// Adds the VIPs that revisions after it put on interfaces, if it was put back by hand: they are this agent's still.
+    fn with_later_vips(&self, mut stored: Stored) -> Stored {
+        let newest = self.numbers().ok().and_then(|numbers| numbers.last().copied());
+        let newest = newest.filter(|newest| *newest > stored.revision.number);
+        if let Some(Ok(later)) = newest.map(|newest| self.revision(newest)) {
+            for (vip, interface) in later.placed {
+                stored.placed.entry(vip).or_insert(interface);
+            }
+        }
+        stored
     }
 
     /// What is stored; `None` if nothing ever was.
@@ -127,9 +144,7 @@ impl Store {
     /// # Errors
     /// It cannot be written; what was there is unharmed.
     pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
-        self.put(stored)?;
-        self.copy(stored);
-        Ok(())
+        self.put_in_force(self.prepare(stored, false)?)
     }
 
     /// Brings the copy among the revisions up to date, if there is one.
@@ -153,17 +168,7 @@ impl Store {
     /// # Errors
     /// It cannot be written; what was there is unharmed.
     pub fn commit(&self, stored: &Stored) -> Result<(), StoreError> {
-        let next = self.path_of_next();
-        file::replace(&next, &format::encode(stored, &next)?)?;
-        if let Err(error) = self.put(stored) {
-            file::remove(&next).ok();
-            return Err(error);
-        }
-        if let Err(error) = file::rename(&next, &self.path_of(stored.revision.number)) {
-            tracing::error!(%error, "stored, but not in the history before the agent starts again");
-        }
-        self.prune();
-        Ok(())
+        self.put_in_force(self.prepare(stored, true)?)
     }
 
     /// Stores `before` again, and forgets the revision `number` that was to follow it. A kill on the way leaves one or the
@@ -222,6 +227,7 @@ impl Store {
             return Err(StoreError::NoRevision { number, kept });
         };
         format::decode(&text, &path)
+            .map_err(|source| StoreError::Revision { number, source: Box::new(source) })
     }
 
     /// The number of the revision after `current`: above all that are kept, so that none is ever another one's.

@@ -11,7 +11,14 @@ fn stored(number: u64) -> Stored {
     let orders = [(ServerName::new("web", "pc1"), Order { drain, weight: None })].into();
     let command = "service add web 192.0.2.10:80/tcp".to_owned();
     Stored {
-        revision: Revision { number, time: 7, by, command, message: Some("for the feast".to_owned()) },
+        revision: Revision {
+            number,
+            time: 7,
+            by,
+            command,
+            follows: None,
+            message: Some("for the feast".to_owned()),
+        },
         config: crate::config::parse::from_toml(text, "test").unwrap(),
         intent: Intent { orders, leaving: Vec::new() },
         placed: [("192.0.2.10".parse().unwrap(), "eth0".to_owned())].into(),

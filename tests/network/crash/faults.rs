@@ -144,8 +144,15 @@ fn on_a_small_disk(name: &str) -> Result<(Balanced, PathBuf)> {
 fn refused(balanced: &Balanced, words: &[&str]) -> Result<()> {
     let director = &balanced.site.director;
     let (before, history) = (director.lb("export")?, director.lb("history")?);
-    let change = ["server", "set", "web", "web1", "--weight", "7"];
-    is_one_error("a change that cannot be stored", &director.lb_ctl_output(&change)?, words)?;
+    let links = || director.ip("-d link show dev eth0");
+    let attached = links()?;
+    for change in
+        ["server set web web1 --weight 7", "detach eth0 --yes", "limits set --connections 5000 --yes"]
+    {
+        let output = director.lb_ctl_output(&change.split(' ').collect::<Vec<_>>())?;
+        is_one_error(change, &output, words)?;
+    }
+    assert_eq!(links()?, attached, "the program was taken off on the way");
     assert_eq!((director.lb("export")?, director.lb("history")?), (before, history));
     ensure!(is_empty(&balanced.lb_json("diff")?), "{}", director.lb("diff")?);
     assert_eq!(balanced.curl(Family::V4)?, "web1");

@@ -20,7 +20,13 @@ pub fn interrupted() -> bool {
 /// Whether the process `pid` has ended and closed all that it had open, whether or not its parent has noticed.
 pub fn has_ended(pid: u64) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
+    let is_dead = stat
+        .rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with(['Z', 'X']));
+    // Its first thread may be dead before the others.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    is_dead && threads <= 1
 }
 
 /// Waits until `condition` holds; an error that names `what` when `deadline` passes first.
