@@ -21,6 +21,7 @@ impl Writer {
             Ok(unfinished) => unfinished,
             Err(error) => return tracing::error!(%error, "could not read what was being attached"),
         };
+        let mut stay = false;
         for name in unfinished {
             if names(&self.stored.config).any(|known| *known == name) {
                 continue;
@@ -28,10 +29,15 @@ impl Writer {
             match self.datapath.detach(&name) {
                 Ok(()) => tracing::info!(interface = name, "took back an attach that was not finished"),
                 Err(DatapathError::NotAttached { .. }) => {}
-                Err(error) => tracing::error!(%error, "could not take back an attach"),
+                Err(error) => {
+                    tracing::error!(%error, "could not take back an attach");
+                    stay = true;
+                }
             }
         }
-        drop(note);
+        if stay {
+            note.keep();
+        }
     }
 }
 

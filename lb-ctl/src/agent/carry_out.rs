@@ -6,7 +6,7 @@ use super::state::{Desired, Observed};
 use super::writer::Writer;
 use crate::api::{ChangeRequest, Changed, Failure};
 use crate::config::intent::Mark;
-use crate::store::{Prepared, Stored};
+use crate::store::{Attaching, Prepared, Stored};
 
 /// A change that was found possible.
 pub(super) struct Judged {
@@ -42,14 +42,14 @@ impl Writer {
         let switched = self.switch_interfaces(&desired.config);
         let switched = switched.inspect_err(|_| self.resize_to_stored())?;
         if let Err(error) = prepared.map_or(Ok(()), |prepared| self.store.put_in_force(prepared)) {
-            self.switch_back(switched);
+            self.undo(switched, attaching);
             self.resize_to_stored();
             return Err(error.into());
         }
         let before = std::mem::replace(&mut self.stored, next);
         self.observe_as(observed).await;
         if let Err(failure) = self.write(&desired, plan) {
-            let failure = self.take_back(before, switched, failure);
+            let failure = self.take_back(before, (switched, attaching), failure);
             self.tell_failure(&failure, self.origin(request, mark));
             return Err(failure);
         }
@@ -69,8 +69,20 @@ impl Writer {
         Ok(Some(self.store.prepare(next, next.revision != self.stored.revision)?))
     }
 
+    /// Takes back what was done to interfaces; where that fails, the note of it stays for the next agent.
+    fn undo(&mut self, switched: Vec<Undo>, attaching: Attaching) {
+        if !self.switch_back(switched) {
+            attaching.keep();
+        }
+    }
+
     /// Makes `before` the truth again, because the kernel refused a write on the way to what came after it.
-    fn take_back(&mut self, before: Stored, switched: Vec<Undo>, failure: Failure) -> Failure {
+    fn take_back(
+        &mut self,
+        before: Stored,
+        (switched, attaching): (Vec<Undo>, Attaching),
+        failure: Failure,
+    ) -> Failure {
         if let Err(error) = self.store.take_back(&before, self.stored.revision.number) {
             tracing::error!(%error, "could not take back a revision");
             self.note_problem(Some(failure.clone()));
@@ -79,7 +91,7 @@ impl Writer {
                 .with_hint("the agent tries again every second; `lb-ctl status` says how it stands");
         }
         self.stored = before;
-        self.switch_back(switched);
+        self.undo(switched, attaching);
         self.converge();
         // What was written already may be in the part that goes.
         self.resize_to_stored();

@@ -44,7 +44,9 @@ impl Writer {
         !old.contains(interface) || (!there && self.observed.link(&interface.name).is_some())
     }
 
-    pub(super) fn switch_back(&mut self, done: Vec<Undo>) {
+    /// Takes back what [`Writer::switch_interfaces`] did; `false` if some of it stays.
+    pub(super) fn switch_back(&mut self, done: Vec<Undo>) -> bool {
+        let mut all = true;
         for undo in done.into_iter().rev() {
             let undone = match &undo {
                 Undo::Attach(interface) => self.datapath.attach(&interface.name, interface.mode).map(drop),
@@ -52,8 +54,10 @@ impl Writer {
             };
             if let Err(error) = undone {
                 tracing::error!(%error, ?undo, "could not take back a change of an interface");
+                all = false;
             }
         }
+        all
     }
 }
 

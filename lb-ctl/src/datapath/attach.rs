@@ -196,7 +196,7 @@ pub(super) fn interface_of(link: &RawLink, path: &Path) -> Result<u32> {
     Ok(link.info().map_err(kernel(format!("look at the link at {}", path.display())))?.ifindex)
 }
 
-fn index_of(name: &str) -> Result<Option<u32>> {
+pub(super) fn index_of(name: &str) -> Result<Option<u32>> {
     sys::interface_index(name).map_err(kernel(format!("look up interface {name}")))
 }
 
@@ -206,7 +206,7 @@ pub(super) fn remove(path: &Path, link: &RawLink) -> Result<()> {
     pins::remove(path)
 }
 
-fn mode_of(name: &str, ifindex: u32) -> Result<AttachMode> {
+pub(super) fn mode_of(name: &str, ifindex: u32) -> Result<AttachMode> {
     let state =
         xdp_mode::query(ifindex).map_err(kernel(format!("ask how the program is attached to {name}")))?;
     Ok(if state.native { AttachMode::Native } else { AttachMode::Generic })

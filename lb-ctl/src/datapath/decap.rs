@@ -3,6 +3,7 @@
 use super::attach::{self, Attached};
 use super::counters;
 use super::error::{DatapathError, Result, kernel};
+use super::links;
 use super::map::{PerCpu, Table};
 use super::maps::possible_cpus;
 use super::object::{DECAP, LoadOptions};
@@ -42,13 +43,19 @@ pub fn attach(bpffs: &Path, name: &str, mode: Mode, vips: &[IpAddr]) -> Result<A
     attach::attach(&pins, program.as_fd(), name, mode)
 }
 
-/// Takes the program off the interface `name`; with the last one, its maps are unpinned and the VIPs forgotten.
+/// Takes the program off the interface `name`, whatever it was called when it was attached; with the last one, its maps are unpinned and the VIPs forgotten.
 ///
 /// # Errors
 ///
 /// [`DatapathError::NotAttached`] if it is not attached there.
 pub fn detach(bpffs: &Path, name: &str) -> Result<()> {
     let pins = pins_below(bpffs);
+    if pins.exist()
+        && !pins.link(name).exists()
+        && let Some(ifindex) = attach::index_of(name)?
+    {
+        links::follow_rename(&pins, name, ifindex)?;
+    }
     let detached = attach::detach(&pins, name);
     if pins.exist() && pins.link_names()?.is_empty() {
         pins.remove()?;
@@ -124,7 +131,7 @@ pub fn list(bpffs: &Path) -> Result<Option<Decap>> {
     let pins = pins_below(bpffs);
     let Some(maps) = Maps::open_pinned(&pins)? else { return Ok(None) };
     Ok(Some(Decap {
-        attachments: attach::attachments(&pins)?,
+        attachments: [attach::attachments(&pins)?, links::renamed(&pins)?].concat(),
         vips: addresses(&maps.vips)?,
         addresses: addresses(&maps.addresses)?,
         reasons: maps.reasons()?,

@@ -1,6 +1,6 @@
 //! Pinned links whatever became of their interfaces: listed, moved to the name that an interface has now, forgotten.
 
-use super::attach::{interface_of, open_link, remove};
+use super::attach::{Attached, interface_of, mode_of, open_link, remove};
 use super::error::{DatapathError, Result, kernel};
 use super::pins::{self, Pins};
 use super::sys;
@@ -35,6 +35,22 @@ pub(super) fn update(pins: &Pins, program: BorrowedFd<'_>, name: &str) -> Result
     let link = open_link(&pins.link(name))?
         .ok_or_else(|| DatapathError::NotAttached { interface: name.to_owned() })?;
     link.update(program).map_err(kernel(format!("replace the program on {name}")))
+}
+
+/// The interfaces that a link holds under another name than they have now, by the present one.
+pub(super) fn renamed(pins: &Pins) -> Result<Vec<(String, Attached)>> {
+    let mut renamed = Vec::new();
+    for old in pins.link_names()? {
+        let path = pins.link(&old);
+        let Some(link) = open_link(&path)? else { continue };
+        let ifindex = interface_of(&link, &path)?;
+        let name = sys::interface_name(ifindex).map_err(kernel(format!("look up interface {ifindex}")))?;
+        if let Some(name) = name.filter(|name| *name != old) {
+            let mode = mode_of(&name, ifindex)?;
+            renamed.push((name, Attached { ifindex, mode, refusal: None }));
+        }
+    }
+    Ok(renamed)
 }
 
 /// Pins under `name` the link that holds the interface `ifindex` under another name: the interface was renamed.

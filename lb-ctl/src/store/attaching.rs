@@ -10,6 +10,13 @@ const FILE: &str = "attaching";
 #[derive(Debug)]
 pub struct Attaching(Option<PathBuf>);
 
+impl Attaching {
+    /// Leaves the note: the next agent sees to it.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for Attaching {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };

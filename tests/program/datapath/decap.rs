@@ -29,6 +29,21 @@ fn vips_add_up_and_addresses_follow_the_host() {
 }
 
 #[test]
+fn an_interface_that_was_renamed_is_listed_and_detached_by_its_new_name() {
+    isolated(|bpffs| {
+        let bpffs = bpffs.join("lb");
+        ip("link add left type veth peer name right");
+        decap::attach(&bpffs, "left", Mode::Auto, &["192.0.2.10".parse().unwrap()]).unwrap();
+        ip("link set dev left name lan0");
+        let listed = decap::list(&bpffs).unwrap().unwrap().attachments;
+        let listed: Vec<_> = listed.iter().map(|(name, attached)| (name.as_str(), attached.mode)).collect();
+        assert_eq!(listed, [("lan0", AttachMode::Native)]);
+        decap::detach(&bpffs, "lan0").unwrap();
+        assert_eq!(decap::list(&bpffs).unwrap(), None);
+    });
+}
+
+#[test]
 fn the_last_detach_leaves_nothing_pinned() {
     isolated(|bpffs| {
         let bpffs = bpffs.join("lb");

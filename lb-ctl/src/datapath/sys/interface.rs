@@ -1,7 +1,7 @@
 //! Interfaces and addresses of the host, as far as attaching needs them.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,6 +16,20 @@ pub(in crate::datapath) fn interface_index(name: &str) -> io::Result<Option<u32>
         },
         index => Ok(Some(index)),
     }
+}
+
+/// The name of the interface `index`; `None` if there is none.
+pub(in crate::datapath) fn interface_name(index: u32) -> io::Result<Option<String>> {
+    let mut name = [0_u8; libc::IF_NAMESIZE];
+    // SAFETY: `name` has room for the longest name, and outlives the call.
+    if unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) }.is_null() {
+        return match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => Ok(None),
+            error => Err(error),
+        };
+    }
+    let name = CStr::from_bytes_until_nul(&name).map_err(io::Error::other)?;
+    Ok(Some(name.to_string_lossy().into_owned()))
 }
 
 /// The addresses of this network namespace's interfaces, without loopback ones.

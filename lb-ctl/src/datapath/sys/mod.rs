@@ -9,7 +9,7 @@ mod map;
 mod program;
 mod program_info;
 
-pub(super) use interface::{interface_index, local_addresses};
+pub(super) use interface::{interface_index, interface_name, local_addresses};
 pub(super) use link::RawLink;
 pub(super) use map::{Batch, RawMap, create_array};
 pub(super) use program::test_run;
