@@ -29,6 +29,10 @@ pub(super) fn check(old: &Config, new: &Config, observed: &Observed) -> Result<(
 
 /// The servers, as POOL/SERVER, that worked with `old` and would not with `new`, though nothing changes about them.
 pub(super) fn made_unreachable(old: &Config, new: &Config, observed: &Observed) -> Vec<String> {
+    if old.interfaces.is_empty() {
+        // Nothing is forwarded yet: the first attach takes nothing away.
+        return Vec::new();
+    }
     let worked =
         |config: &Config, pool: &Pool, server: &Server| check_server(config, pool, server, observed).is_ok();
     let members = new.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
@@ -241,6 +245,12 @@ mod tests {
             (&["eth0"], Method::Dr, &[]),
             (&[], Method::Nat, &[]),
         ];
+        let first = made_unreachable(
+            &config(&[], "10.2.0.14", Method::Nat),
+            &config(&["eth0"], "10.2.0.14", Method::Nat),
+            &host(),
+        );
+        assert!(first.is_empty(), "the first attach: {first:?}");
         for (left, method, want) in rows {
             let at = |interfaces: &[&str]| config(interfaces, "10.2.0.14", method);
             let named = made_unreachable(&at(&["eth0", "eth1"]), &at(left), &host());
