@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod address;
 pub mod answer;
+pub mod bench;
 pub mod connection;
 pub mod counters;
 pub mod event;

@@ -16,7 +16,7 @@ const TARGET: &str = "bpfel-unknown-none";
 const BUILD_DIRECTORY: &str = "target/bpf-build";
 /// Where the build script of lb-ctl looks.
 const OBJECT_DIRECTORY: &str = "target/bpf";
-const PROGRAMS: [&str; 3] = ["director", "decap", "redirects"];
+const PROGRAMS: [&str; 4] = ["director", "decap", "redirects", "bench"];
 
 /// Builds everything that the demo runs, after installing what is missing for it.
 pub(crate) fn all() -> Result<()> {

@@ -4,10 +4,19 @@ use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context as _, Error, Result, bail};
 
 use crate::workspace;
+
+/// Whether the standard output is for a program that reads it.
+static TO_STDERR: AtomicBool = AtomicBool::new(false);
+
+/// Has [`say`] and the programs that run from now on write to the standard error.
+pub(crate) fn keep_stdout_clean() {
+    TO_STDERR.store(true, Relaxed);
+}
 
 /// Prints one line for the person who started the task.
 #[expect(
@@ -15,7 +24,11 @@ use crate::workspace;
     reason = "what a unit test says this way is captured, and not counted as a result"
 )]
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    if TO_STDERR.load(Relaxed) {
+        let _written = writeln!(io::stderr(), "{line}");
+    } else {
+        println!("{line}");
+    }
 }
 
 /// Prints why the task failed.
@@ -33,6 +46,9 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// Runs `command` with its output on the terminal; its failure is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = announce(command);
+    if TO_STDERR.load(Relaxed) {
+        command.stdout(io::stderr());
+    }
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run `{shown}`"))?;
     if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a person or CI does with this repository, one subcommand each.
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -32,6 +33,8 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything, or the layers that are named
     Test(test::Options),
+    /// Measure the packet path: nanoseconds a packet, beside yardsticks
+    Bench(bench::Options),
     /// Check the invariants of the tree that a machine can check
     Tidy,
     /// Run the programs on other kernels, in QEMU
@@ -57,6 +60,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Setup(options) => setup::run(options)?,
         Task::Demo(options) => demo::run(options)?,
         Task::Test(options) => return test::run(options),
+        Task::Bench(options) => bench::run(options)?,
         Task::Tidy => tidy::run()?,
         Task::Kernels { versions } => {
             build::programs()?;

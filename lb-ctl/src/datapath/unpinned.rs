@@ -3,7 +3,8 @@
 use super::error::{Result, kernel};
 use super::object::{DIRECTOR, LoadOptions};
 use super::{Datapath, sys};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use zerocopy::IntoBytes as _;
 
 /// Tables that take long to make or much memory in their full size.
 const SMALL: [(&str, u32); 4] =
@@ -21,6 +22,16 @@ impl Runner {
     /// As [`Datapath::test_run`].
     pub fn test_run(&self, packet: &[u8]) -> Result<(u32, Vec<u8>)> {
         run(self.0.as_fd(), packet, None)
+    }
+
+    /// Puts the program into element 0 of an array of programs, for a harness that calls it.
+    ///
+    /// # Errors
+    ///
+    /// [`super::DatapathError::Kernel`] if the array is for programs of another kind.
+    pub fn enter(&self, array: OwnedFd) -> Result<()> {
+        let map = sys::RawMap::new(array, None).map_err(kernel("look at the array of programs"))?;
+        map.update(0_u32.as_bytes(), self.0.as_raw_fd().as_bytes()).map_err(kernel("hand over the program"))
     }
 }
 

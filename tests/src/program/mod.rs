@@ -146,7 +146,8 @@ fn check(frame: &[u8], expected: &Expected, action: Action, packet: &[u8]) {
     }
 }
 
-fn stay_on_one_cpu() {
+/// Keeps this thread on the CPU that it runs on.
+pub fn stay_on_one_cpu() {
     let mut cpus = CpuSet::new();
     let cpu = nix::sched::sched_getcpu().unwrap_or_else(failed("ask for the CPU"));
     cpus.set(cpu).unwrap_or_else(failed("name a CPU"));
