@@ -121,7 +121,7 @@ pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
     ];
     for (name, site, kind, flows, action, reason) in table.into_iter().filter(|(name, ..)| wanted(name)) {
         let full = name.starts_with("new-full");
-        let datapath = if full { load_full(harness, site)? } else { load(site, 1 << 20)? };
+        let datapath = if full { load_full(harness, site)? } else { usual(site)? };
         harness.take(&datapath)?;
         let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
         let path = Path { packets: &packets, expected: &expected, action, reason };
@@ -217,13 +217,19 @@ fn load(site: Site, flows: u32) -> Result<Datapath> {
     )
 }
 
-/// The program with a full table of connections.
+/// The program with the usual table of first packets.
+fn usual(site: Site) -> Result<Datapath> {
+    site::load(&[("CONNECTIONS", 1 << 20), ("SLOTS", 1 << 17)], &site.tables(0))
+}
+
+/// The program with a full table of connections, and the usual one of first packets.
 fn load_full(harness: &mut Harness, site: Site) -> Result<Datapath> {
-    let datapath = site::load(&[HALF_OPEN, ("CONNECTIONS", OPENED), ("SLOTS", 1 << 17)], &site.tables(0))?;
+    const FEW: u32 = 1 << 12;
+    let datapath = site::load(&[("CONNECTIONS", FEW), ("SLOTS", 1 << 17)], &site.tables(0))?;
     harness.take(&datapath)?;
-    for first in (0..4 * OPENED).step_by(OPENED as usize) {
-        harness.run(&site.packets(Kind::First, 1 << 24), first, OPENED)?;
-        harness.run(&site.packets(Kind::Later, 1 << 24), first, OPENED)?;
+    for first in (0..4 * FEW).step_by(FEW as usize) {
+        harness.run(&site.packets(Kind::First, 1 << 24), first, FEW)?;
+        harness.run(&site.packets(Kind::Later, 1 << 24), first, FEW)?;
     }
     ensure!(counts(&datapath)?.contains_key(Reason::NotRemembered.word()), "the table is not full");
     Ok(datapath)
