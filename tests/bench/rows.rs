@@ -26,6 +26,9 @@ const HALF_OPEN: (&str, u32) = ("HALF_OPEN", 1 << 19);
 /// The numbers of flows, and what rows call them.
 const FLOWS: [(u32, &str); 3] = [(1, "1"), (1 << 16, "64k"), (1 << 20, "1M")];
 
+/// IPv4 and IPv6, TCP and UDP: (v6, udp).
+const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
 /// A row of the table.
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -65,22 +68,10 @@ pub(crate) fn yardsticks(harness: &mut Harness, rows: Sink<'_>) -> Result<()> {
 pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
     for scheduler in [Scheduler::Mh, Scheduler::Sh, Scheduler::Wrr] {
         for method in [Method::Dr, Method::Nat, Method::Ipip] {
-            for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (v6, udp) in KINDS {
                 let site = Site { scheduler, method, v6, udp, servers: 8 };
-                let name = |flows: &str| format!("{}-{flows}", name_of(site));
-                let asked: Vec<_> = FLOWS.into_iter().filter(|(_, flows)| wanted(&name(flows))).collect();
-                let Some((most, _)) = asked.last() else { continue };
-                let datapath = load(site, *most)?;
-                harness.take(&datapath)?;
-                let mut opened = 0;
-                for (flows, word) in asked {
-                    open(harness, site, opened..flows)?;
-                    opened = flows;
-                    let (packets, expected) = (site.packets(Kind::Later, flows), site.expected(Kind::Later));
-                    let reason = forwarded(method);
-                    let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-                    rows(measure(harness, &datapath, &name(word), &path)?);
-                }
+                let path = (Kind::Later, forwarded(method));
+                by_flows(harness, site, (&name_of(site), path), (wanted, &mut *rows))?;
             }
         }
     }
@@ -89,22 +80,33 @@ pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, r
 
 /// Answers of nat servers.
 pub(crate) fn replies(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
-    for (v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
+    for (v6, udp) in KINDS {
         let site = Site { scheduler: Scheduler::Mh, method: Method::Nat, v6, udp, servers: 1 };
-        let name = |flows: &str| format!("nat-reply-{}-{}-{flows}", family(v6), protocol(udp));
-        let asked: Vec<_> = FLOWS.into_iter().filter(|(_, flows)| wanted(&name(flows))).collect();
-        let Some((most, _)) = asked.last() else { continue };
-        let datapath = load(site, *most)?;
-        harness.take(&datapath)?;
-        let mut opened = 0;
-        for (flows, word) in asked {
-            open(harness, site, opened..flows)?;
-            opened = flows;
-            let (packets, expected) = (site.packets(Kind::Reply, flows), site.expected(Kind::Reply));
-            let reason = Reason::RepliedNat;
-            let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-            rows(measure(harness, &datapath, &name(word), &path)?);
-        }
+        let name = format!("nat-reply-{}-{}", family(v6), protocol(udp));
+        by_flows(harness, site, (&name, (Kind::Reply, Reason::RepliedNat)), (wanted, &mut *rows))?;
+    }
+    Ok(())
+}
+
+/// The same packets of few and of many known flows.
+fn by_flows(
+    harness: &mut Harness,
+    site: Site,
+    (name, (kind, reason)): (&str, (Kind, Reason)),
+    (wanted, rows): (&dyn Fn(&str) -> bool, Sink<'_>),
+) -> Result<()> {
+    let named = FLOWS.map(|(flows, word)| (flows, format!("{name}-{word}")));
+    let asked: Vec<_> = named.into_iter().filter(|(_, name)| wanted(name)).collect();
+    let Some((most, _)) = asked.last() else { return Ok(()) };
+    let datapath = load(site, *most)?;
+    harness.take(&datapath)?;
+    let mut opened = 0;
+    for (flows, name) in asked {
+        open(harness, site, opened..flows)?;
+        opened = flows;
+        let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
+        let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
+        rows(measure(harness, &datapath, &name, &path)?);
     }
     Ok(())
 }
