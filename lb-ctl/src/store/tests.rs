@@ -117,6 +117,20 @@ fn a_revision_that_is_taken_back_leaves_no_trace_wherever_a_kill_strikes() {
 }
 
 #[test]
+fn vips_of_a_later_revision_are_known_after_a_way_back_by_hand() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let later = [("192.0.2.11".parse().unwrap(), "eth1".to_owned())];
+    let mut both = stored(1).placed;
+    both.extend(later);
+    store.commit(&stored(1)).unwrap();
+    store.commit(&Stored { placed: both.clone(), ..stored(2) }).unwrap();
+    fs::copy(store.path_of(1), store.path()).unwrap();
+    assert_eq!(store.load().unwrap(), Some(Stored { placed: both, ..stored(1) }));
+    assert_eq!(store.read().unwrap(), Some(stored(1)), "reading alone changes nothing");
+}
+
+#[test]
 fn a_store_that_is_lost_is_not_an_empty_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
