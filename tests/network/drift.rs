@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aya::maps::{Array, HashMap, Map, MapData};
 use lb_tests::lab::site::{DEVICE, Family, Site};
-use lb_tests::lab::{http, wait_for};
+use lb_tests::lab::{http, wait_for, wait_until};
 use serde_json::Value;
 
 use crate::interfaces::start_agent;
@@ -34,6 +34,12 @@ fn next_repair(balanced: &Balanced, before: u64) -> Result<String> {
         (drift.get("repairs")?.as_u64()? > before).then_some(differences)?
     };
     wait_for(SOON, "a repair", repaired)
+}
+
+/// Halts the agent between two looks, or lets it go on.
+fn signal(balanced: &Balanced, agent: u64, name: &str) -> Result<()> {
+    balanced.site.director.run(&["kill", &format!("-{name}"), &agent.to_string()])?;
+    Ok(())
 }
 
 /// The pins are the only way of the next agent to the connections.
@@ -103,8 +109,12 @@ fn what_a_stranger_writes_into_the_tables_is_undone_and_told() -> Result<()> {
 fn a_link_and_a_vip_that_somebody_takes_away_come_back() -> Result<()> {
     let balanced = Balanced::new(Site::one_segment("links", 1)?, &[Dr])?;
     balanced.serve(Family::V4, "rr", &[1])?;
+    let agent = balanced.agent()?;
+    signal(&balanced, agent, "STOP")?;
     fs::remove_file(pin(&balanced, "links").join(DEVICE))?;
-    assert!(balanced.curl(Family::V4).is_err(), "it still forwards");
+    // The kernel lets go of a link a moment after its last reference is gone.
+    wait_until(SOON, "the end of forwarding", || balanced.curl(Family::V4).is_err())?;
+    signal(&balanced, agent, "CONT")?;
     let lines = next_repair(&balanced, 0)?;
     assert!(lines.contains(DEVICE) && lines.contains("whose link was removed"), "{lines}");
     assert_eq!(balanced.curl(Family::V4)?, "web1");
