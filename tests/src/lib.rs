@@ -5,6 +5,7 @@
 
 pub mod full;
 pub mod lab;
+pub mod measure;
 #[cfg(feature = "datapath")]
 pub mod packet;
 #[cfg(feature = "datapath")]

@@ -53,21 +53,33 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
 }
 
-/// As [`run`], and `see` gets each line of the standard output.
+/// As [`run`], and `see` gets each line of the standard output, which is also printed.
 pub(crate) fn run_seeing(command: &mut Command, see: &mut dyn FnMut(&str)) -> Result<()> {
+    lines(command, &mut |line| {
+        say(line);
+        see(line);
+        Ok(())
+    })
+}
+
+/// As [`run`], but `take` gets each line of the standard output instead of the terminal.
+pub(crate) fn lines(command: &mut Command, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
     let shown = announce(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run `{shown}`"))?;
     if let Some(lines) = child.stdout.take() {
         for line in BufReader::new(lines).split(b'\n') {
             let line = line.with_context(|| format!("cannot read what `{shown}` writes"))?;
-            let line = String::from_utf8_lossy(&line);
-            say(&line);
-            see(&line);
+            take(&String::from_utf8_lossy(&line))?;
         }
     }
     let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
     if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
+}
+
+/// Writes `text` to the standard output, wherever [`say`] writes.
+pub(crate) fn print(text: &str) -> Result<()> {
+    writeln!(io::stdout(), "{text}").context("cannot write the result")
 }
 
 /// The standard output of `command`, which is not printed; its failure is an error.

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use lb_common::scheduler::Scheduler;
 use lb_common::server::Method;
 use lb_common::verdict::Reason;
 use lb_ctl::datapath::Datapath;
+use lb_tests::measure::{Row, Sink};
 use lb_tests::packet::describe;
 use lb_tests::program::Action;
 
 use crate::harness::{Harness, Packets};
 use crate::site::{self, Kind, Site};
-use crate::stats::{Summary, summary};
 
 /// Rounds of a row.
 const ROUNDS: u32 = 15;
@@ -28,15 +28,6 @@ const FLOWS: [(u32, &str); 3] = [(1, "1"), (1 << 16, "64k"), (1 << 20, "1M")];
 
 /// IPv4 and IPv6, TCP and UDP: (v6, udp).
 const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
-
-/// A row of the table.
-pub(crate) struct Row {
-    pub(crate) name: String,
-    pub(crate) summary: Summary,
-}
-
-/// What is done with each row as soon as it is there.
-pub(crate) type Sink<'s> = &'s mut dyn FnMut(Row);
 
 /// What a path is measured with.
 struct Path<'p> {
@@ -59,7 +50,7 @@ pub(crate) fn yardsticks(harness: &mut Harness, rows: Sink<'_>) -> Result<()> {
             ensure!(ran.action == action, "the yardstick {name} gave {:?}", ran.action);
             rounds.push(nanoseconds(ran.took, PACKETS));
         }
-        rows(row(&format!("yardstick-{name}"), rounds)?);
+        rows(row(&format!("yardstick-{name}"), rounds)?)?;
     }
     Ok(())
 }
@@ -106,7 +97,7 @@ fn by_flows(
         opened = flows;
         let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
         let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-        rows(measure(harness, &datapath, &name, &path)?);
+        rows(measure(harness, &datapath, &name, &path)?)?;
     }
     Ok(())
 }
@@ -127,7 +118,7 @@ pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
         harness.take(&datapath)?;
         let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
         let path = Path { packets: &packets, expected: &expected, action, reason };
-        rows(measure(harness, &datapath, name, &path)?);
+        rows(measure(harness, &datapath, name, &path)?)?;
     }
     Ok(())
 }
@@ -162,7 +153,7 @@ pub(crate) fn growth(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
             let (packets, expected) = (site.packets(Kind::Later, flows), site.expected(Kind::Later));
             let reason = Reason::ForwardedDr;
             let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-            rows(measure(harness, &datapath, &name, &path)?);
+            rows(measure(harness, &datapath, &name, &path)?)?;
         }
     }
     Ok(())
@@ -199,8 +190,7 @@ fn measure(harness: &mut Harness, datapath: &Datapath, name: &str, path: &Path<'
 
 /// Of all rounds but the first, which warms up.
 fn row(name: &str, rounds: Vec<f64>) -> Result<Row> {
-    let summary = summary(rounds.into_iter().skip(1).collect()).context("no rounds")?;
-    Ok(Row { name: name.to_owned(), summary })
+    lb_tests::measure::row(name, "ns", rounds.into_iter().skip(1).collect())
 }
 
 fn counts(datapath: &Datapath) -> Result<BTreeMap<&'static str, u64>> {
