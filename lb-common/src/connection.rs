@@ -97,6 +97,9 @@ pub struct Connection {
     pub state: u8,
 }
 
+/// A packet renews the time of an entry only if that is older, in milliseconds: a clean cache line stays clean.
+pub const RENEWAL_MS: u32 = 1_000;
+
 impl Connection {
     /// Milliseconds of silence at `now`. A `last_seen` ahead of `now` (another CPU's clock) counts as none.
     #[inline]
@@ -117,6 +120,15 @@ pub enum Segment {
     Udp,
 }
 
+/// What a service asks for known flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Its `on-down = "keep"`.
+    pub keep_on_down: bool,
+    /// Whether it is untracked.
+    pub untracked: bool,
+}
+
 /// What is done with a packet of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -134,14 +146,13 @@ pub enum Decision {
 
 /// What is done with a `segment` whose connection, if there is one, is in `known` on a server in the state beside it.
 ///
-/// The table of design.md, section 4. `keep_on_down` is the service's `on-down = "keep"`.
+/// The table of design.md, section 4. Where the service is untracked, an entry on a server that takes no new flows may
+/// be of an older connection: its end was not always seen.
 #[inline]
-pub const fn decide(
-    segment: Segment,
-    known: Option<(TcpState, ServerState)>,
-    keep_on_down: bool,
-) -> Decision {
+pub const fn decide(segment: Segment, known: Option<(TcpState, ServerState)>, service: Rules) -> Decision {
+    let keep_on_down = service.keep_on_down;
     match (segment, known) {
+        (Segment::Syn, Some((_, ServerState::NoNew))) if service.untracked => Decision::Schedule,
         (Segment::Tcp, None) => Decision::NoConnection,
         (Segment::Syn, Some((state, _))) if state.is_closing() => Decision::Schedule,
         (_, Some((_, ServerState::Up | ServerState::NoNew))) => Decision::Stay,
@@ -184,8 +195,13 @@ mod tests {
             (Segment::Syn, Some((Finishing, Up)), false, Schedule),
             (Segment::Syn, Some((Closed, Up)), false, Schedule),
         ];
-        for (segment, known, keep, want) in rows {
-            assert_eq!(decide(segment, known, keep), want, "{segment:?} {known:?} keep {keep}");
+        for (segment, known, keep_on_down, want) in rows {
+            let rules = Rules { keep_on_down, untracked: false };
+            assert_eq!(decide(segment, known, rules), want, "{segment:?} {known:?} {rules:?}");
+            let rules = Rules { untracked: true, ..rules };
+            let moved = segment == Segment::Syn && known.is_some_and(|(_, server)| server == NoNew);
+            let want = if moved { Schedule } else { want };
+            assert_eq!(decide(segment, known, rules), want, "{segment:?} {known:?} {rules:?}");
         }
     }
 

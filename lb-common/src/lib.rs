@@ -27,6 +27,7 @@ pub mod scheduler;
 pub mod server;
 pub mod service;
 pub mod slots;
+pub mod tracking;
 pub mod verdict;
 pub mod wire;
 

@@ -3,7 +3,7 @@
 //! The sizes are those of a program without `[limits]`; the agent goes by what the kernel says of each map.
 
 /// Version of the layout of keys and values. Pinned maps of another version are refused.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Bit of `Settings::flags`: some service takes any port.
 pub const SETTING_ANY_PORT: u32 = 1;

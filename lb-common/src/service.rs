@@ -1,6 +1,7 @@
 //! Services as the program sees them: the key that finds one and the immutable view that describes it.
 
 use crate::address::Address;
+use crate::scheduler::slot_index;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -90,6 +91,8 @@ impl Default for Timeouts {
 pub const FLAG_SILENT: u8 = 1;
 /// Flag of a view: a known connection stays on a server that is down, instead of being reset.
 pub const FLAG_KEEP_ON_DOWN: u8 = 2;
+/// Flag of a view: its slots tell the server of a flow, and flows are remembered only where a slot asks for it.
+pub const FLAG_UNTRACKED: u8 = 4;
 
 /// Value of `VIEWS`: all that the program must know of a service. Immutable while a service points to it.
 ///
@@ -102,7 +105,8 @@ pub struct View {
     pub address: Address,
     /// The current slots.
     pub slots: SlotRange,
-    /// The slots before the last change of size, hash or scheduler, for services without tracking.
+    /// The slots before the last change of size, hash or scheduler, of a service that was not tracked then: for one idle
+    /// timeout they tell the server of a connection that is open and not in the table.
     pub old_slots: SlotRange,
     /// Idle times.
     pub timeouts: Timeouts,
@@ -116,6 +120,27 @@ pub struct View {
     pub flags: u8,
     /// The scheduler's number in [`crate::scheduler::Scheduler`], for listings.
     pub scheduler: u8,
+    /// A [`Pick`], for the old slots.
+    pub old_pick: u8,
+    /// The agent's: the [`Epoch`](crate::tracking::Epoch) of that change.
+    pub old_mark: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 4],
+}
+
+impl View {
+    /// Whether flows are remembered only where a slot asks for it.
+    #[inline]
+    pub const fn is_untracked(&self) -> bool {
+        self.flags & FLAG_UNTRACKED != 0
+    }
+
+    /// The place of a flow with `hash` in a table of `range`, by hash.
+    #[inline]
+    pub const fn place(range: SlotRange, hash: u32) -> Option<u32> {
+        match slot_index(Pick::Flow, hash, 0, range.len) {
+            Some(index) => Some(range.first + index),
+            None => None,
+        }
+    }
 }

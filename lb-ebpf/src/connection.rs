@@ -2,14 +2,16 @@
 
 use crate::entry::Entry;
 use crate::maps::{self, NotStored};
-use crate::schedule::{self, Chosen};
+use crate::schedule;
+use crate::subprograms;
+use crate::untracked;
 use crate::work::Work;
-use lb_common::connection::{Connection, Decision, Segment, TcpState, decide};
+use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpState, decide};
 use lb_common::flow::{FlowKey, Owner, UDP};
 use lb_common::packet::Parsed;
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
-use lb_common::verdict::Reason;
+use lb_common::verdict::{Reason, Verdict};
 use zerocopy::network_endian::U16;
 
 /// Where an entry was found.
@@ -26,20 +28,25 @@ struct Known {
     table: Table,
 }
 
-/// A client's packet, its service and its flow.
+/// A client's packet and its flow.
 struct Client<'a> {
     work: &'a Work,
-    view: &'a View,
     flow: FlowKey,
 }
 
 /// The server of a client's packet, remembered as the service wants it.
 #[inline]
-pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Reason> {
-    let client = Client { work, view, flow: work.parsed.client_flow(work.service) };
+pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Verdict> {
+    let client = Client { work, flow: work.parsed.client_flow(work.service) };
+    if view.is_untracked()
+        && let Some(chosen) = untracked::settled(&client.flow, view)
+    {
+        work.server = chosen.reference;
+        return Ok(chosen.server);
+    }
     let known = find(&client.flow, view, work.now);
     if known.is_none() && work.parsed.segment() != Segment::Syn && maps::copying(work.now) {
-        return Err(Reason::Migrating);
+        return Err(Verdict::drop(Reason::Migrating));
     }
     let reference = known.map_or(ServerRef::NONE, |known| known.entry.connection.server);
     // An element that another flow took over meanwhile names a server of another service.
@@ -48,25 +55,46 @@ pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server,
         let state = TcpState::from_byte(known.entry.connection.state);
         (state, server.map_or(ServerState::Gone, |server| server.state_of(reference)))
     });
-    match (decide(work.parsed.segment(), state, view.flags & FLAG_KEEP_ON_DOWN != 0), known, server) {
+    let rules = Rules { keep_on_down: view.flags & FLAG_KEEP_ON_DOWN != 0, untracked: view.is_untracked() };
+    match (decide(work.parsed.segment(), state, rules), known, server) {
         (Decision::Stay, Some(known), Some(server)) => {
             let kept = stay(&client, known, server);
             work.server = reference;
-            work.not_remembered = !kept?;
+            work.not_remembered = !kept.map_err(Verdict::drop)?;
             Ok(server)
         }
-        (Decision::Schedule, _, _) => {
-            let lasting = known.is_some_and(|known| known.table == Table::Connections);
-            let chosen = open(&client, lasting)?;
-            work.server = chosen.reference;
-            work.opened = true;
-            Ok(chosen.server)
+        (Decision::Schedule, _, _) => given(subprograms::open(work, view, place(known)), work),
+        (Decision::NoConnection, _, _) if rules.untracked || view.old_slots.len > 0 => {
+            given(subprograms::adopt(work, view), work)
         }
-        (Decision::ServerDown, _, _) => Err(Reason::ServerDown),
-        (Decision::NoConnection, _, _) => Err(Reason::NoConnection),
-        (Decision::ServerRemoved | Decision::Stay, _, _) => Err(Reason::ServerRemoved),
+        (Decision::ServerDown, _, _) => Err(Verdict::drop(Reason::ServerDown)),
+        (Decision::NoConnection, _, _) => Err(Verdict::drop(Reason::NoConnection)),
+        (Decision::ServerRemoved | Decision::Stay, _, _) => Err(Verdict::drop(Reason::ServerRemoved)),
     }
 }
+
+/// The server that another function gave the flow, if it did.
+#[inline]
+fn given(done: u32, work: &Work) -> Result<&'static Server, Verdict> {
+    if done == 0 {
+        return Err(work.verdict);
+    }
+    maps::server(work.server).ok_or(Verdict::drop(Reason::NoServer))
+}
+
+/// Where a flow has an entry, as a number.
+#[inline]
+fn place(known: Option<Known>) -> u32 {
+    match known.map(|known| known.table) {
+        None => NOWHERE,
+        Some(Table::HalfOpen) => IN_HALF_OPEN,
+        Some(Table::Connections) => IN_CONNECTIONS,
+    }
+}
+
+const NOWHERE: u32 = 0;
+const IN_HALF_OPEN: u32 = 1;
+const IN_CONNECTIONS: u32 = 2;
 
 #[inline]
 fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
@@ -104,12 +132,11 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
 /// Writes only what changed: a clean cache line stays clean.
 #[inline]
 pub(crate) fn renew(entry: Entry, state: TcpState, now: u32) {
-    const GRAIN_MS: u32 = 1_000;
     let changed = entry.connection.state != state as u8;
     if changed {
         entry.set_state(state);
     }
-    if changed || entry.connection.idle(now) >= GRAIN_MS {
+    if changed || entry.connection.idle(now) >= RENEWAL_MS {
         entry.set_last_seen(now);
     }
 }
@@ -145,26 +172,50 @@ fn promote_pair(client: &Client<'_>, connection: &Connection, server: &'static S
     Ok(())
 }
 
-/// Chooses a server for a new flow and remembers it; `lasting` if it has an entry among the connections already.
-#[inline(never)]
-fn open(client: &Client<'_>, lasting: bool) -> Result<Chosen, Reason> {
-    let work = client.work;
+/// Finds the server of an open connection that no table knows, and remembers it if its slot asks for that.
+#[inline]
+pub(crate) fn adopt(work: &mut Work, view: &View) -> Result<(), Reason> {
+    let flow = work.parsed.client_flow(work.service);
+    let chosen = untracked::owner(&flow, work.service, view)?;
+    work.server = chosen.reference;
+    if chosen.is_to_be_remembered() {
+        let connection = Connection {
+            server: chosen.reference,
+            last_seen: work.now,
+            state: TcpState::Established.after(work.parsed.flags) as u8,
+            ..Connection::default()
+        };
+        work.not_remembered = maps::add_connection(&flow, &connection) == Err(NotStored::Full);
+    }
+    Ok(())
+}
+
+/// Chooses a server for a new flow and remembers it, unless its slot is enough; `known` is where it has an entry already.
+#[inline]
+pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reason> {
+    let flow = work.parsed.client_flow(work.service);
+    let lasting = known == IN_CONNECTIONS;
     let mut connection = Connection {
         last_seen: work.now,
         mac: mac_of(work.mac),
         device: work.device,
         ..Connection::default()
     };
-    let chosen = schedule::choose(&client.flow, work.service, client.view, Reason::NoServer, |chosen| {
+    let chosen = schedule::choose(&flow, work.service, view, Reason::NoServer, |chosen| {
         connection.server = chosen.reference;
         if chosen.server.method != Method::Nat as u8 {
             return Ok(());
         }
         let reply = reply_flow(&work.parsed, chosen.server);
-        reserve_reply(&reply, &connection, opening_timeout(client.view), lasting)
+        reserve_reply(&reply, &connection, opening_timeout(view), lasting)
     })?;
-    store(&client.flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
-    Ok(chosen)
+    if chosen.is_to_be_remembered() || known != NOWHERE {
+        store(&flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
+    }
+    work.server = chosen.reference;
+    // Of flows that are not remembered, a first packet sent again would count twice.
+    work.opened = !view.is_untracked() || chosen.server.method == Method::Nat as u8;
+    Ok(())
 }
 
 #[inline]

@@ -12,9 +12,7 @@ use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
 
 /// Forwards a client's packet to `server`.
-///
-/// Out of line, as is all that the stack of 512 bytes does not hold together.
-#[inline(never)]
+#[inline]
 pub(crate) fn send(packet: &mut XdpPacket, work: &mut Work, server: &Server) -> Verdict {
     let parsed = &work.parsed;
     let Some(method) = Method::from_byte(server.method) else { return Verdict::drop(Reason::ServerRemoved) };

@@ -16,6 +16,7 @@ mod pipeline;
 mod reply;
 mod schedule;
 mod subprograms;
+mod untracked;
 mod work;
 
 use aya_ebpf::macros::xdp;

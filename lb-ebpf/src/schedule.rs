@@ -13,6 +13,31 @@ pub(crate) struct Chosen {
     pub(crate) reference: ServerRef,
     /// Its entry.
     pub(crate) server: &'static Server,
+    /// Not a `bool`: an error would take its spare values, and share its word with the pointer, which the verifier
+    /// refuses.
+    remember: u8,
+}
+
+impl Chosen {
+    /// A server, and whether the flow must be remembered to find it again.
+    #[inline]
+    pub(crate) fn new(reference: ServerRef, server: &'static Server, remember: bool) -> Self {
+        Self { reference, server, remember: u8::from(remember) }
+    }
+
+    /// Whether the flow must be remembered to find it again.
+    #[inline]
+    pub(crate) fn is_to_be_remembered(&self) -> bool {
+        self.remember != 0
+    }
+}
+
+/// The server `reference`, if it takes new flows.
+#[inline]
+pub(crate) fn able(reference: ServerRef, remember: u8) -> Option<Chosen> {
+    let server = maps::server(reference)?;
+    let able = matches!(server.state_of(reference), ServerState::Up) && maps::next_hop(server).is_known();
+    able.then_some(Chosen { reference, server, remember })
 }
 
 /// Where a new flow looks for its server: the hash of it, or the service's turn.
@@ -40,10 +65,11 @@ impl Search {
     pub(crate) fn attempt(self, view: &View, attempt: u32) -> Option<Chosen> {
         let slots = view.slots;
         let index = slot_index(self.pick, self.word, attempt, slots.len)?;
-        let reference = maps::slot(slots.first + index)?.current();
-        let server = maps::server(reference)?;
-        let able = matches!(server.state_of(reference), ServerState::Up) && maps::next_hop(server).is_known();
-        able.then_some(Chosen { reference, server })
+        let slot = maps::slot(slots.first + index)?;
+        able(
+            slot.current(),
+            u8::from(attempt > 0) | u8::from(slot.remembers()) | u8::from(!view.is_untracked()),
+        )
     }
 }
 

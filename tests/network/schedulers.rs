@@ -42,6 +42,7 @@ fn hashed_shares_are_near_the_weights(scheduler: &str, family: Family) -> Result
     const FLOWS: u16 = 10_000;
     let balanced = Balanced::new(Site::one_segment(scheduler, 3)?, &[Dr; 3])?;
     balanced.serve(family, scheduler, &WEIGHTS)?;
+    balanced.wait_for_slots("settling")?;
     let clients = balanced.site.many_clients(family)?;
     let service = socket(balanced.site.vip(family), PORT);
     let mut shares: BTreeMap<String, u32> = BTreeMap::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lb_tests::lab::nginx::Nginx;
 use lb_tests::lab::site::{DEVICE, FAMILIES, Family, INNER_DEVICE, Site};
-use lb_tests::lab::{has_ended, http, wait_until};
+use lb_tests::lab::{has_ended, http, wait_for, wait_until};
 use serde_json::Value;
 
 /// The port of every service and web server that a test does not say otherwise of.
@@ -118,6 +118,15 @@ impl Balanced {
             *shares.entry(http::get(&self.site.client, address, "/")?.server).or_default() += 1;
         }
         Ok(shares)
+    }
+
+    /// Waits until the slots of untracked services are as far as `progress` with the last change, or further.
+    pub(crate) fn wait_for_slots(&self, progress: &str) -> Result<()> {
+        let reached = || {
+            let slots = self.lb_json("status").ok()?.get("slots")?.as_str()?.to_owned();
+            (slots == progress || slots == "settled").then_some(())
+        };
+        wait_for(Duration::from_secs(30), "the slots", reached)
     }
 
     /// The process id of the agent, as it says itself.

@@ -113,7 +113,8 @@ fn permit(
     unreachable: &[String],
     (before, after): (&Config, &Config),
 ) -> Result<(), Failure> {
-    let connections: u64 = outcome.cuts.iter().map(|cut| cut.connections).sum();
+    let connections: u64 = outcome.cuts.iter().filter_map(|cut| cut.connections).sum();
+    let uncounted = outcome.cuts.iter().any(|cut| cut.connections.is_none());
     let removed = outcome
         .differences
         .iter()
@@ -125,6 +126,9 @@ fn permit(
     if connections > 0 {
         effects
             .push(format!("cuts {connections} live connection{}", if connections == 1 { "" } else { "s" }));
+    }
+    if uncounted {
+        effects.push("cuts live connections that are not counted".to_owned());
     }
     if !removed.is_empty() {
         effects.push(format!("removes service {}", removed.join(", ")));
@@ -184,6 +188,12 @@ mod tests {
             ("nothing", site.clone(), 0, None),
             ("connections", site.clone(), 2, Some("not done: it cuts 2 live connections")),
             ("one", site.clone(), 1, Some("not done: it cuts 1 live connection")),
+            (
+                "uncounted",
+                site.clone(),
+                u64::MAX,
+                Some("not done: it cuts live connections that are not counted"),
+            ),
             ("a service", config(eth0, &[]), 0, Some("not done: it removes service web")),
             (
                 "both",
@@ -199,7 +209,8 @@ mod tests {
             ),
         ];
         for (name, after, connections, want) in rows {
-            let cut = Cut { service: "web".into(), server: "web/pc1".into(), connections };
+            let counted = Some(connections).filter(|count| *count != u64::MAX);
+            let cut = Cut { service: "web".into(), server: "web/pc1".into(), connections: counted };
             let cuts = if connections == 0 { vec![] } else { vec![cut] };
             let differences = diff::diff(&site, &after);
             let outcome = Changed { differences, cuts, ..Changed::default() };

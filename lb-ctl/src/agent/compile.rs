@@ -12,7 +12,7 @@ use lb_common::flow::{TCP, UDP};
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::scheduler::Scheduler;
 use lb_common::server::{Method, ServerState};
-use lb_common::service::{FLAG_SILENT, ServiceKey, Timeouts};
+use lb_common::service::{FLAG_SILENT, FLAG_UNTRACKED, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
 
@@ -76,10 +76,15 @@ fn service(service: &model::Service, desired: &Desired, observed: &Observed) -> 
         port: service.port.single().unwrap_or(0),
         protocol,
         scheduler: scheduler(service.scheduler),
-        flags: if service.on_failure == model::OnFailure::Drop { FLAG_SILENT } else { 0 },
-        timeouts: Timeouts::default(),
+        flags: service_flags(service),
+        timeouts: service.timeouts.milliseconds(),
         servers: servers(service, desired, observed),
     }
+}
+
+fn service_flags(service: &model::Service) -> u8 {
+    let silent = if service.on_failure == model::OnFailure::Drop { FLAG_SILENT } else { 0 };
+    silent | if service.is_untracked() { FLAG_UNTRACKED } else { 0 }
 }
 
 /// A server that two pools of the service name is taken once, as the first one has it. Those that leave come last.

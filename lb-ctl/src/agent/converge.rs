@@ -25,7 +25,7 @@ impl Writer {
 
     /// What has to be written for `desired`. When a table has no room, a grace period may make some.
     pub(super) fn plan(&mut self, desired: &Desired, observed: &Observed) -> Result<Plan, Failure> {
-        self.compare(desired, observed).map(|comparison| comparison.plan)
+        self.compare(desired, observed, self.pace()).map(|comparison| comparison.plan)
     }
 
     /// Writes `plan`, which makes the kernel equal to `desired`.
@@ -43,6 +43,7 @@ impl Writer {
             (Err(_), Ok(kernel)) => plan.freed.unnamed_in(kernel),
             _ => plan.freed,
         });
+        (self.unsettled, self.held) = (true, plan.held);
         applied.map_err(|error| failure(&error))?;
         let kernel = kernel.map_err(|error| failure(&error))?;
         self.names = Names::new(compile(desired, &self.observed), &kernel);

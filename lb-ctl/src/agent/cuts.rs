@@ -3,6 +3,7 @@
 use super::converge::failure;
 use super::names::Names;
 use super::plan::Plan;
+use super::reconcile::Standing;
 use super::state::Observed;
 use super::writer::Writer;
 use crate::api::{Cut, Failure};
@@ -65,10 +66,31 @@ impl Writer {
         };
         self.datapath.for_each_connection(|key, connection| visit(key, connection, false))?;
         self.datapath.for_each_half_open(|key, connection| visit(key, connection, true))?;
-        Ok(found
-            .into_iter()
-            .map(|((service, server), count)| named(&self.names, service, server, count))
-            .collect())
+        let counted = found.into_iter().map(|(flow, count)| (flow, Some(count)));
+        let uncounted = self.uncounted(loss, kernel)?.into_iter().map(|flow| (flow, None));
+        let mut cuts: BTreeMap<_, _> = counted.collect();
+        cuts.extend(uncounted);
+        let named = |((service, server), count)| named(&self.names, service, server, count);
+        Ok(cuts.into_iter().map(named).collect())
+    }
+
+    /// Services and servers that are lost together with connections that no table has: those of slots which ever sent
+    /// packets there.
+    fn uncounted(&self, loss: &Loss, kernel: &Kernel) -> Result<Vec<(u32, ServerRef)>> {
+        let owners = Standing::of(kernel).owners;
+        let lost = owners.into_iter().filter_map(|owner| {
+            let server = kernel
+                .servers
+                .get(&owner.id())
+                .filter(|server| server.state_of(owner) != ServerState::Gone)?;
+            loss.ends(server.service, owner, kernel).then_some((server.service, owner))
+        });
+        let lost: Vec<_> = lost.collect();
+        let traffic =
+            self.datapath.server_traffic(&lost.iter().map(|(_, owner)| owner.id()).collect::<Vec<_>>())?;
+        let was_used =
+            |owner: &ServerRef| traffic.get(&owner.id()).is_some_and(|traffic| traffic.in_packets > 0);
+        Ok(lost.into_iter().filter(|(_, owner)| was_used(owner)).collect())
     }
 }
 
@@ -104,6 +126,18 @@ impl Loss {
         })
     }
 
+    /// Whether connections of an untracked TCP service to this server end.
+    fn ends(&self, service: u32, server: ServerRef, kernel: &Kernel) -> bool {
+        let view = kernel.services.get(&service).and_then(|index| kernel.views.get(index));
+        if view.is_none_or(|view| view.protocol == UDP) {
+            return false;
+        }
+        let mut keys = kernel.service_keys.iter().filter(|(_, id)| **id == service);
+        self.everything
+            || self.servers.contains(&server.id())
+            || keys.any(|(key, id)| self.keys.get(key) != Some(id))
+    }
+
     /// Whether the next packet of this flow would not reach its server. UDP only wants a service: another server takes it.
     fn cuts(&self, key: &FlowKey, connection: &Connection, kernel: &Kernel) -> bool {
         let Some(view) = kernel.services.get(&key.owner.id()).and_then(|index| kernel.views.get(index))
@@ -136,7 +170,7 @@ fn is_live(key: &FlowKey, connection: &Connection, (kernel, half_open, now): (&K
         }
 }
 
-fn named(names: &Names, service: u32, server: ServerRef, connections: u64) -> Cut {
+fn named(names: &Names, service: u32, server: ServerRef, connections: Option<u64>) -> Cut {
     let unknown = || "unknown".to_owned();
     Cut {
         service: names.service(service).map_or_else(unknown, |service| service.name.clone()),

@@ -12,14 +12,15 @@ use lb_common::counters::Settings;
 use lb_common::flow::{TCP, UDP};
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::server::{Interface, NextHop, ServerState};
-use lb_common::service::ServiceKey;
+use lb_common::service::{ServiceKey, View};
+use lb_common::slots::Slot;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 impl Writer {
     /// What has to be written to make the kernel equal to what is stored. Empty while the agent does its work.
     pub(super) fn kernel_differences(&mut self) -> Result<Vec<Difference>, Failure> {
-        let comparison = self.compare(&self.desired(), &self.observed.clone())?;
+        let comparison = self.compare(&self.desired(), &self.observed.clone(), self.drift_pace())?;
         Ok(self.words_of(&comparison.kernel, &comparison.plan.writes, &comparison.tables))
     }
 
@@ -80,11 +81,8 @@ impl<'a> Words<'a> {
                 let detail = to.map(|id| format!("of service {}", self.service_name(id))).unwrap_or_default();
                 Some(difference(kind(to.is_some()), "key", key_words(key), detail))
             }
-            Write::Slots(..)
-            | Write::Slot(..)
-            | Write::View(..)
-            | Write::ClearService(_)
-            | Write::ClearServer(_) => None,
+            Write::Slots(..) | Write::View(..) | Write::ClearService(_) | Write::ClearServer(_) => None,
+            Write::Change(slots) => self.slots(slots),
             Write::Server(_, to) => {
                 Some(difference(Kind::Added, "server", self.new_server(to), "written anew"))
             }
@@ -104,6 +102,17 @@ impl<'a> Words<'a> {
                 format!("tunnel source {from} -> {to}, {bits} bits by flow")
             })),
         }
+    }
+
+    /// Slots that change in place: all are of one service.
+    fn slots(&self, slots: &[(u32, Slot)]) -> Option<Difference> {
+        let (index, _) = slots.first()?;
+        let views =
+            self.kernel.services.iter().filter_map(|(id, view)| Some((id, self.kernel.views.get(view)?)));
+        let holds =
+            |view: &View| (view.slots.first..view.slots.first.saturating_add(view.slots.len)).contains(index);
+        let (id, _) = views.into_iter().find(|(_, view)| holds(view))?;
+        Some(changed("service", self.service_name(*id), "which server gets which connections".to_owned()))
     }
 
     fn interface(&self, device: u16, to: &Interface) -> Difference {

@@ -6,7 +6,7 @@
 use super::compile::compile;
 use super::journal::News;
 use super::plan::Plan;
-use super::reconcile::reconcile;
+use super::reconcile::{Moment, Pace, reconcile};
 use super::state::{Desired, Observed};
 use super::sweep::SHARE;
 use super::tables::Tables;
@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::api::{self, EventKind, Failure, InterfaceState, Level, Warning};
 use crate::config::diff::{Difference, Kind};
 use crate::config::model::Interface;
-use crate::datapath::tables::Kernel;
+use crate::datapath::{self, tables::Kernel};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -73,11 +73,12 @@ impl Writer {
 
     fn repair(&mut self) {
         let desired = self.desired();
-        let repaired = self.compare(&desired, &self.observed.clone()).and_then(|comparison| {
-            let Comparison { plan, kernel, tables } = comparison;
-            let words = self.words_of(&kernel, &plan.writes, &tables);
-            self.write(&desired, plan).map(|()| words)
-        });
+        let repaired =
+            self.compare(&desired, &self.observed.clone(), self.drift_pace()).and_then(|comparison| {
+                let Comparison { plan, kernel, tables } = comparison;
+                let words = self.words_of(&kernel, &plan.writes, &tables);
+                self.write(&desired, plan).map(|()| words)
+            });
         match repaired {
             Ok(mut differences) => {
                 differences.extend(self.repair_links());
@@ -90,7 +91,12 @@ impl Writer {
     }
 
     /// The kernel's tables against those for `desired`. When a table has no room, a grace period may make some.
-    pub(super) fn compare(&mut self, desired: &Desired, observed: &Observed) -> Result<Comparison, Failure> {
+    pub(super) fn compare(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        pace: Pace,
+    ) -> Result<Comparison, Failure> {
         let mut tables = compile(desired, observed);
         tables.sample_period = self.sampling.period();
         let mut kernel = self.datapath.snapshot().map_err(|error| super::converge::failure(&error))?;
@@ -99,11 +105,12 @@ impl Writer {
             // The tables get these sizes before the writes.
             kernel.capacities = desired.config.limits.capacities();
         }
-        let mut plan = reconcile(&tables, &kernel, &self.quarantine);
+        let now = datapath::uptime_ms().map_err(|error| super::converge::failure(&error))?;
+        let mut plan = reconcile(&tables, &kernel, Moment { quarantine: &self.quarantine, pace, now });
         if plan.is_err() && self.quarantine.waits_for_grace() {
-            crate::datapath::grace().map_err(|error| super::converge::failure(&error))?;
+            datapath::grace().map_err(|error| super::converge::failure(&error))?;
             self.quarantine.grace_passed();
-            plan = reconcile(&tables, &kernel, &self.quarantine);
+            plan = reconcile(&tables, &kernel, Moment { quarantine: &self.quarantine, pace, now });
         }
         let plan = plan.map_err(|full| super::limits::full(&full))?;
         Ok(Comparison { plan, kernel, tables })

@@ -17,7 +17,9 @@ impl Writer {
             .leaving
             .iter()
             .filter_map(|leaving| self.reference(leaving))
-            .filter(|reference| !self.sweeper.report.named.contains_key(&reference.id()))
+            .filter(|reference| {
+                !self.sweeper.report.named.contains_key(&reference.id()) && !self.owners.contains(reference)
+            })
             .collect();
         let was_empty = std::mem::replace(&mut self.empty, empty);
         let ended = |leaving: &Leaving| {

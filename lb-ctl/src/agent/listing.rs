@@ -3,9 +3,12 @@
 use super::change::users;
 use super::identity::Identity;
 use super::preflight;
+use super::tables;
 use super::vips;
 use super::writer::Writer;
-use crate::api::{Failure, FailureKind, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
+use crate::api::{
+    Failure, FailureKind, PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Tracking, VipInfo,
+};
 use crate::config::intent::Leaving;
 use crate::config::model::{Pool, Server, Service};
 use crate::datapath::Load;
@@ -34,9 +37,16 @@ impl Writer {
             protocol: service.protocol,
             scheduler: service.scheduler,
             on_failure: service.on_failure,
+            tracking: self.tracking(&service.name),
             pools: service.pools.clone(),
             servers: servers.chain(leaving).collect(),
         }
+    }
+
+    /// How the flows of a service find their server.
+    fn tracking(&self, service: &str) -> Tracking {
+        let compiled = self.names.tables().services.iter().find(|compiled| compiled.name == service);
+        if compiled.is_none_or(tables::Service::counts) { Tracking::Tracked } else { Tracking::Slots }
     }
 
     /// The servers of one pool, or of all; connections are those of all services together.
@@ -70,8 +80,8 @@ impl Writer {
             method: server.method,
             weight,
             state,
-            active: Some(load.active),
-            inactive: Some(load.inactive),
+            active: load.map(|load| load.active),
+            inactive: load.map(|load| load.inactive),
             problem,
             order: self.stored.intent.order(&pool.name, &server.name).cloned(),
             leaving: None,
@@ -87,8 +97,8 @@ impl Writer {
             method: server.method,
             weight: 0,
             state: ServerSituation::Leaving,
-            active: Some(load.active),
-            inactive: Some(load.inactive),
+            active: load.map(|load| load.active),
+            inactive: load.map(|load| load.inactive),
             problem: None,
             order: None,
             leaving: Some(mark.clone()),
@@ -130,17 +140,18 @@ impl Writer {
             .then(|| format!("{hop} does not answer on {}", self.observed.link_name(way.ifindex)))
     }
 
-    /// Connections of a server in one service, or in all. A server of two pools of a service is one in the kernel.
-    fn load(&self, server: &Server, service: Option<&str>) -> Load {
+    /// Connections of a server in one service, or in all; `None` if they are not counted everywhere. A server of two
+    /// pools of a service is one in the kernel.
+    fn load(&self, server: &Server, service: Option<&str>) -> Option<Load> {
         let identity = Identity::from(server);
         let references = self.names.server_references().into_iter().filter(|(_, owner, listed)| {
             service.is_none_or(|name| owner.name == name) && Identity::from(*listed) == identity
         });
-        let loads = references.filter_map(|(reference, ..)| self.sweeper.report.servers.get(&reference));
-        loads.fold(Load::default(), |sum, load| Load {
-            active: sum.active + load.active,
-            inactive: sum.inactive + load.inactive,
-        })
+        let loads = references.map(|(reference, owner, listed)| {
+            let load = self.sweeper.report.servers.get(&reference).copied().unwrap_or_default();
+            owner.counts_of(listed).then_some(load)
+        });
+        loads.reduce(|sum, load| Some(sum? + load?)).unwrap_or_else(|| Some(Load::default()))
     }
 
     /// Every VIP that is configured or used.

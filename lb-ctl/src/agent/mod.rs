@@ -50,6 +50,7 @@ mod supervisor;
 mod sweep;
 pub mod tables;
 mod time;
+mod tracking;
 mod traffic;
 mod unsent;
 mod vips;

@@ -11,6 +11,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// What no table names any more once they are done.
     pub freed: Quarantine,
+    /// Whether slots that are to follow a change were held back.
+    pub held: bool,
     /// The writes that bring back the servers which these take away, while their ids are nobody else's.
     pub revive: Vec<Write>,
 }
@@ -26,6 +28,8 @@ pub(super) enum Stage {
     Devices,
     /// Hosts that nat servers will name.
     Hosts,
+    /// Slots whose servers begin or end to take new flows.
+    Disturbed,
     /// Servers that slots will name, next hops, and what makes a server better.
     Servers,
     /// Keys that are new, of a service whose view fits them already.
@@ -55,6 +59,7 @@ pub(super) enum Stage {
 pub(super) struct Draft {
     stages: BTreeMap<Stage, Vec<Write>>,
     pub(super) freed: Quarantine,
+    pub(super) held: bool,
     pub(super) revive: Vec<Write>,
 }
 
@@ -64,6 +69,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> Plan {
-        Plan { writes: self.stages.into_values().flatten().collect(), freed: self.freed, revive: self.revive }
+        let Self { stages, freed, held, revive } = self;
+        Plan { writes: stages.into_values().flatten().collect(), freed, held, revive }
     }
 }

@@ -35,6 +35,7 @@ impl Writer {
             servers: count(servers().count()),
             servers_up: count(up.count()),
             tables,
+            slots: Some(self.slot_progress()),
             drift: Some(self.drift.told()),
             warnings,
         })

@@ -27,8 +27,11 @@ impl Writer {
         }
         match datapath::now_ms().and_then(|now| self.datapath.sweep(now)) {
             Ok(report) => {
-                self.quarantine.swept(&waiting, |id| report.named.contains_key(&id));
                 self.sweeper.report = report;
+                self.settle_slots();
+                let (report, owners) = (&self.sweeper.report, &self.owners);
+                let is_owner = |id| owners.iter().any(|owner| owner.id() == id);
+                self.quarantine.swept(&waiting, |id| report.named.contains_key(&id) || is_owner(id));
                 self.let_go();
             }
             Err(error) => tracing::error!(%error, "could not sweep the connections"),

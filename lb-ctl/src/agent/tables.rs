@@ -2,9 +2,10 @@
 
 use crate::neighbour::Mac;
 use lb_common::address::Address;
+use lb_common::flow::UDP;
 use lb_common::scheduler::Scheduler;
 use lb_common::server::{Method, ServerState};
-use lb_common::service::{ServiceKey, Timeouts};
+use lb_common::service::{FLAG_UNTRACKED, ServiceKey, Timeouts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that the kernel should hold.
@@ -54,6 +55,28 @@ pub struct Service {
     pub servers: Vec<Server>,
 }
 
+impl Service {
+    /// Whether its flows are remembered only where a slot asks for it.
+    pub const fn is_untracked(&self) -> bool {
+        self.flags & FLAG_UNTRACKED != 0
+    }
+
+    /// Whether its connections are counted: all of them are remembered.
+    pub fn counts(&self) -> bool {
+        !self.is_untracked() || (!self.servers.is_empty() && self.servers.iter().all(|it| self.counts_of(it)))
+    }
+
+    /// Whether those to `server` are.
+    pub fn counts_of(&self, server: &Server) -> bool {
+        !self.is_untracked() || server.method == Method::Nat
+    }
+
+    /// Whether its flows follow their slots, instead of staying on the servers that they have.
+    pub const fn is_udp(&self) -> bool {
+        self.protocol == UDP
+    }
+}
+
 /// A server of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -84,6 +107,16 @@ pub struct Server {
 impl Server {
     /// Its weight for new connections: 0 while it takes none, or could not be reached.
     pub const fn effective_weight(&self) -> u32 {
-        if matches!(self.state, ServerState::Up) && self.next_hop.is_some() { self.weight } else { 0 }
+        if self.is_able() { self.weight } else { 0 }
+    }
+
+    /// Whether it takes new flows.
+    pub const fn is_able(&self) -> bool {
+        matches!(self.state, ServerState::Up) && self.next_hop.is_some()
+    }
+
+    /// Whether it keeps no flows either.
+    pub const fn is_dead(&self) -> bool {
+        matches!(self.state, ServerState::Down | ServerState::Gone) || self.next_hop.is_none()
     }
 }

@@ -1,6 +1,7 @@
 //! The counters, by name.
 
 use super::converge::failure;
+use super::tables::{Server, Service};
 use super::writer::Writer;
 use crate::api::{Failure, ReasonCount, ServerTraffic, ServiceTraffic, Stats};
 use crate::datapath::{self, Result};
@@ -32,27 +33,36 @@ impl Writer {
             services: services
                 .into_iter()
                 .map(|(id, service)| {
-                    service_traffic(&service.name, of_services.get(&id).copied().unwrap_or_default())
+                    service_traffic(service, of_services.get(&id).copied().unwrap_or_default())
                 })
                 .collect(),
             servers: servers
                 .into_iter()
                 .map(|(reference, service, server)| {
                     let traffic = of_servers.get(&reference.id()).copied().unwrap_or_default();
-                    server_traffic((&service.name, &server.pool, &server.name), traffic)
+                    server_traffic((service, server), traffic)
                 })
                 .collect(),
         })
     }
 }
 
-fn service_traffic(service: &str, traffic: Traffic) -> ServiceTraffic {
+fn service_traffic(service: &Service, traffic: Traffic) -> ServiceTraffic {
     let Traffic { connections, in_packets, in_bytes, out_packets, out_bytes } = traffic;
-    ServiceTraffic { service: service.to_owned(), connections, in_packets, in_bytes, out_packets, out_bytes }
+    let connections = service.counts().then_some(connections);
+    ServiceTraffic {
+        service: service.name.clone(),
+        connections,
+        in_packets,
+        in_bytes,
+        out_packets,
+        out_bytes,
+    }
 }
 
-fn server_traffic((service, pool, server): (&str, &str, &str), traffic: Traffic) -> ServerTraffic {
+fn server_traffic((service, server): (&Service, &Server), traffic: Traffic) -> ServerTraffic {
     let Traffic { connections, in_packets, in_bytes, out_packets, out_bytes } = traffic;
-    let (service, pool, server) = (service.to_owned(), pool.to_owned(), server.to_owned());
+    let connections = service.counts_of(server).then_some(connections);
+    let (service, pool, server) = (service.name.clone(), server.pool.clone(), server.name.clone());
     ServerTraffic { service, pool, server, connections, in_packets, in_bytes, out_packets, out_bytes }
 }

@@ -67,6 +67,12 @@ pub(super) struct Writer {
     pub(super) quarantine: Quarantine,
     pub(super) names: Names,
     pub(super) sweeper: Sweeper,
+    /// Slots of untracked services may have to change with time.
+    pub(super) unsettled: bool,
+    /// Slots that are to follow a change wait for those before them.
+    pub(super) held: bool,
+    /// Servers that open connections may have which no table knows.
+    pub(super) owners: BTreeSet<ServerRef>,
     /// Servers that leave and had no connection at the last sweep.
     pub(super) empty: BTreeSet<ServerRef>,
     pub(super) sampling: Sampling,
@@ -116,6 +122,9 @@ impl Writer {
             names: Names::default(),
             sweeper: Sweeper::default(),
             unsent: super::unsent::Watch::default(),
+            unsettled: true,
+            held: false,
+            owners: BTreeSet::new(),
             empty: BTreeSet::new(),
             unattached: BTreeMap::new(),
             unplaced: None,
@@ -155,6 +164,7 @@ impl Writer {
                 Some((request, answer)) = queue.recv() => self.handle(request, answer).await,
                 Ok(()) = self.changes.changed() => self.network_changed().await,
                 _ = tick.tick() => self.tick().await,
+                () = super::tracking::step_due(), if self.held => self.sweep(),
                 () = samples_due => self.sampling.deliver(&self.names),
                 ended = &mut api.task => return ended.context("the API ended")?,
                 _ = terminated.recv() => break,

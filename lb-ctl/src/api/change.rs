@@ -2,7 +2,7 @@
 
 use crate::config::limits::Limits;
 use crate::config::model::{
-    Announce, Config, Interface, Method, OnFailure, Ports, Scheduler, Server, Service,
+    Announce, Config, Interface, Method, OnFailure, Ports, Scheduler, Server, Service, Track, Udp,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -176,6 +176,10 @@ pub struct ServiceSettings {
     pub scheduler: Option<Scheduler>,
     /// What a client gets that cannot be served.
     pub on_failure: Option<OnFailure>,
+    /// Whether its flows are in the table of connections.
+    pub track: Option<Track>,
+    /// What its UDP flows do when their slot changes.
+    pub udp: Option<Udp>,
 }
 
 /// What changes of a server; `None` stays as it is.

@@ -25,7 +25,7 @@ pub use failure::{Failure, FailureKind};
 pub(crate) use peer::user;
 pub use status::{
     AgentInfo, AttachedMode, Changed, Cut, Drift, InterfaceState, InterfaceStatus, PoolInfo, ServerInfo,
-    ServerSituation, ServiceInfo, Status, TableUse, VipInfo, Warning,
+    ServerSituation, ServiceInfo, SlotProgress, Status, TableUse, Tracking, VipInfo, Warning,
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,

@@ -35,8 +35,8 @@ pub struct Cut {
     pub service: String,
     /// Name of their server, with that of its pool: `POOL/SERVER`.
     pub server: String,
-    /// How many.
-    pub connections: u64,
+    /// How many; `None` where they are not counted, because the service is not tracked.
+    pub connections: Option<u64>,
 }
 
 /// How the agent and its interfaces are.
@@ -66,11 +66,26 @@ pub struct Status {
     pub servers_up: u64,
     /// Use and limit of each table.
     pub tables: Vec<TableUse>,
+    /// How far the slots of untracked services are with the last change; `None` without an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<SlotProgress>,
     /// What somebody else changed in the kernel and the agent repaired; `None` without an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
     /// What needs a look.
     pub warnings: Vec<Warning>,
+}
+
+/// How far the slots of untracked services are with the last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotProgress {
+    /// Some are still to follow it: they do so in steps.
+    Following,
+    /// All follow it; flows that they had before are in the table of connections, or are looked out for.
+    Settling,
+    /// No flow is on another server than its slot's.
+    Settled,
 }
 
 /// What somebody else changed in the kernel, and the agent repaired.
@@ -179,10 +194,32 @@ pub struct ServiceInfo {
     pub scheduler: Scheduler,
     /// What a client gets that cannot be served.
     pub on_failure: OnFailure,
+    /// How its flows find their server.
+    pub tracking: Tracking,
     /// The pools, in order.
     pub pools: Vec<String>,
     /// Its servers, in the order of the pools.
     pub servers: Vec<ServerInfo>,
+}
+
+/// How the flows of a service find their server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tracking {
+    /// By their slots; only what a change may cut is in the table of connections, and connections are not counted.
+    Slots,
+    /// By the table of connections, which has all of them.
+    Tracked,
+}
+
+impl Tracking {
+    /// The word for it in listings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Slots => "slots",
+            Self::Tracked => "tracked",
+        }
+    }
 }
 
 /// A server, as one service uses it, or as its pool names it.

@@ -6,7 +6,7 @@ use super::socket::Bound;
 use super::*;
 use crate::agent::AgentHandle;
 use crate::config::diff::Kind;
-use crate::config::model::{Announce, Interface, Method, OnFailure, Ports, Scheduler, Server};
+use crate::config::model::{Announce, Interface, Method, OnFailure, Ports, Scheduler, Server, Track, Udp};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -53,7 +53,7 @@ fn changed() -> Changed {
     let (object, name) = ("service".to_owned(), "web".to_owned());
     let difference =
         Difference { change: Kind::Added, object, name, detail: "address 192.0.2.10:80/tcp".to_owned() };
-    let cuts = vec![Cut { service: "web".into(), server: "web/pc1".into(), connections: 3 }];
+    let cuts = vec![Cut { service: "web".into(), server: "web/pc1".into(), connections: Some(3) }];
     let (differences, notes) = (vec![difference], vec!["a note".to_owned()]);
     Changed { differences, notes, interface: None, cuts, revision: 12 }
 }
@@ -211,6 +211,8 @@ async fn every_change_survives_the_wire() {
         port: Some(Ports::Any),
         scheduler: Some(Scheduler::Sh),
         on_failure: Some(OnFailure::Drop),
+        track: Some(Track::Always),
+        udp: Some(Udp::Stable),
     };
     let server_settings = ServerSettings { weight: Some(7), method: Some(Method::Ipip), temporary: false };
     let changes = [

@@ -79,8 +79,8 @@ pub const fn verdict_word(reason: Reason, answered: bool) -> &'static str {
 pub struct ServiceTraffic {
     /// Name of the service.
     pub service: String,
-    /// Flows that were given a server.
-    pub connections: u64,
+    /// Flows that were given a server; `None` where they are not counted.
+    pub connections: Option<u64>,
     /// Packets from clients that were forwarded.
     pub in_packets: u64,
     /// Bytes of those frames.
@@ -100,8 +100,8 @@ pub struct ServerTraffic {
     pub pool: String,
     /// Name of the server.
     pub server: String,
-    /// Flows that were given to it.
-    pub connections: u64,
+    /// Flows that were given to it; `None` where they are not counted.
+    pub connections: Option<u64>,
     /// Packets from clients that were forwarded to it.
     pub in_packets: u64,
     /// Bytes of those frames.

@@ -4,7 +4,7 @@ use super::client;
 use super::consent::Consent;
 use crate::api::{Change, ServiceSettings};
 use crate::cli::Global;
-use crate::config::model::{Endpoint, OnFailure, Ports, Scheduler, Service};
+use crate::config::model::{Endpoint, OnFailure, Ports, Scheduler, Service, Timeouts, Track, Udp};
 use crate::render;
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -42,6 +42,12 @@ pub struct Add {
     /// What a client gets when no server can take it
     #[arg(long, value_enum, default_value_t)]
     on_failure: OnFailure,
+    /// Whether its flows are in the table of connections: `auto` is not for mh and sh, whose slots tell the server
+    #[arg(long, value_enum, default_value_t)]
+    track: Track,
+    /// What UDP flows of mh and sh do when their slot changes: `stable` has them tracked
+    #[arg(long, value_enum, default_value_t)]
+    udp: Udp,
     /// Pool of servers; may be given more than once [default: one of the service's name, which is made]
     #[arg(long = "pool", value_name = "POOL")]
     pools: Vec<String>,
@@ -64,6 +70,12 @@ pub struct Set {
     /// What a client gets when no server can take it
     #[arg(long, value_enum, group = "settings")]
     on_failure: Option<OnFailure>,
+    /// Whether its flows are in the table of connections
+    #[arg(long, value_enum, group = "settings")]
+    track: Option<Track>,
+    /// What UDP flows of mh and sh do when their slot changes
+    #[arg(long, value_enum, group = "settings")]
+    udp: Option<Udp>,
     #[command(flatten)]
     consent: Consent,
 }
@@ -85,18 +97,20 @@ impl Command {
 
 impl Add {
     async fn run(self, global: &Global) -> Result<()> {
-        let Self { name, endpoint, scheduler, on_failure, pools, consent } = self;
+        let Self { name, endpoint, scheduler, on_failure, track, udp, pools, consent } = self;
         let Endpoint { vip, port, protocol } = endpoint;
         let pools = if pools.is_empty() { vec![name.clone()] } else { pools };
-        let service = Service { name, vip, port, protocol, scheduler, on_failure, pools };
+        let timeouts = Timeouts::default();
+        let service =
+            Service { name, vip, port, protocol, scheduler, on_failure, track, udp, timeouts, pools };
         consent.change(global, Change::ServiceAdd(service)).await
     }
 }
 
 impl Set {
     async fn run(self, global: &Global) -> Result<()> {
-        let Self { name, port, scheduler, on_failure, consent } = self;
-        let settings = ServiceSettings { port, scheduler, on_failure };
+        let Self { name, port, scheduler, on_failure, track, udp, consent } = self;
+        let settings = ServiceSettings { port, scheduler, on_failure, track, udp };
         consent.change(global, Change::ServiceSet { name, settings }).await
     }
 }

@@ -89,7 +89,7 @@ fn rates(before: &Stats, after: &Stats) -> Stats {
         let old = before.services.iter().find(|old| old.service == new.service);
         ServiceTraffic {
             service: new.service.clone(),
-            connections: rate(new.connections, old.map(|old| old.connections)),
+            connections: new.connections.map(|new| rate(new, old.and_then(|old| old.connections))),
             in_packets: rate(new.in_packets, old.map(|old| old.in_packets)),
             in_bytes: rate(new.in_bytes, old.map(|old| old.in_bytes)),
             out_packets: rate(new.out_packets, old.map(|old| old.out_packets)),
@@ -102,7 +102,7 @@ fn rates(before: &Stats, after: &Stats) -> Stats {
         };
         let old = before.servers.iter().find(same);
         ServerTraffic {
-            connections: rate(new.connections, old.map(|old| old.connections)),
+            connections: new.connections.map(|new| rate(new, old.and_then(|old| old.connections))),
             in_packets: rate(new.in_packets, old.map(|old| old.in_packets)),
             in_bytes: rate(new.in_bytes, old.map(|old| old.in_bytes)),
             out_packets: rate(new.out_packets, old.map(|old| old.out_packets)),

@@ -87,6 +87,7 @@ const fn nothing() -> Status {
         servers: 0,
         servers_up: 0,
         tables: Vec::new(),
+        slots: None,
         drift: None,
         warnings: Vec::new(),
     }

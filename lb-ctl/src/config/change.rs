@@ -119,6 +119,8 @@ impl Draft<'_> {
         }
         service.scheduler = settings.scheduler.unwrap_or(service.scheduler);
         service.on_failure = settings.on_failure.unwrap_or(service.on_failure);
+        service.track = settings.track.unwrap_or(service.track);
+        service.udp = settings.udp.unwrap_or(service.udp);
         Ok(())
     }
 

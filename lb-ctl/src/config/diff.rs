@@ -127,8 +127,12 @@ fn compare_objects(object: &str, old: &[(String, Settings)], new: &[(String, Set
     differences
 }
 
+/// Settings that few services have, as all others have them: not told of a whole service.
+const USUAL: [(&str, &str); 3] = [("track", "auto"), ("udp", "follow"), ("timeouts", "usual")];
+
 fn words(settings: &Settings) -> String {
-    let words: Vec<_> = settings.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let told = settings.iter().filter(|(key, value)| !USUAL.contains(&(*key, value.as_str())));
+    let words: Vec<_> = told.map(|(key, value)| format!("{key} {value}")).collect();
     words.join(", ")
 }
 
@@ -156,6 +160,9 @@ fn service_settings(service: &Service) -> Settings {
         ("address", service.endpoint().to_string()),
         ("scheduler", service.scheduler.to_string()),
         ("on-failure", service.on_failure.to_string()),
+        ("track", service.track.to_string()),
+        ("udp", service.udp.to_string()),
+        ("timeouts", service.timeouts.to_string()),
         ("pools", list(&service.pools)),
     ]
 }

@@ -19,9 +19,21 @@ const LIMITS: Keys =
 const INTERFACE: Keys = Keys { known: &["name", "mode"], later: &[] };
 const VIP: Keys = Keys { known: &["address", "announce"], later: &["echo"] };
 const SERVICE: Keys = Keys {
-    known: &["name", "vip", "port", "protocol", "scheduler", "on-failure", "pools"],
-    later: &["affinity", "check", "track", "on-drain", "on-down"],
+    known: &[
+        "name",
+        "vip",
+        "port",
+        "protocol",
+        "scheduler",
+        "on-failure",
+        "track",
+        "udp",
+        "timeouts",
+        "pools",
+    ],
+    later: &["affinity", "check", "on-drain", "on-down"],
 };
+const TIMEOUTS: Keys = Keys { known: &["established", "syn", "fin", "closed", "udp"], later: &[] };
 const POOL: Keys = Keys { known: &["name", "server"], later: &["check"] };
 const SERVER: Keys = Keys { known: &["name", "address", "method", "weight"], later: &["check"] };
 
@@ -36,6 +48,9 @@ pub(super) fn check(document: &mut DeTable<'_>, source: &Source<'_>) -> Result<(
         for (index, table) in tables(document, section) {
             let place = format!("{section}[{index}].");
             check_table(table, keys, &place, source)?;
+            if let Some(DeValue::Table(timeouts)) = table.get_mut("timeouts").map(toml::Spanned::get_mut) {
+                check_table(timeouts, &TIMEOUTS, &format!("{place}timeouts."), source)?;
+            }
             if section == "pool" {
                 for (index, server) in tables(table, "server") {
                     check_table(server, &SERVER, &format!("{place}server[{index}]."), source)?;

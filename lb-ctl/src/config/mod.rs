@@ -4,6 +4,7 @@ pub mod address;
 pub mod change;
 pub mod diff;
 pub mod error;
+mod flows;
 pub mod intent;
 mod keys;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! The desired configuration, as the file, the store and the API spell it.
 
 pub use super::address::{Endpoint, ServerAddress, VipAddress};
+pub use super::flows::{Timeouts, Track, Udp};
 pub use super::limits::Limits;
 pub use super::ports::Ports;
 pub use super::prefix::Prefix;
@@ -102,6 +103,15 @@ pub struct Service {
     /// What the client gets when nothing can serve it.
     #[serde(default, rename = "on-failure")]
     pub on_failure: OnFailure,
+    /// Whether its flows are in the table of connections.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub track: Track,
+    /// What its UDP flows do when their slot changes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub udp: Udp,
+    /// Silence after which its flows may be forgotten.
+    #[serde(default, skip_serializing_if = "Timeouts::is_usual")]
+    pub timeouts: Timeouts,
     /// Pools whose servers it uses, in order.
     pub pools: Vec<String>,
 }
@@ -179,6 +189,10 @@ impl Server {
 
 fn vip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
     VipAddress::deserialize(deserializer).map(|VipAddress(address)| address)
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 const fn one() -> u16 {
@@ -270,6 +284,8 @@ words! {
     Announce { Arp = "arp", None = "none" }
     OnFailure { Reject = "reject", Drop = "drop" }
     Protocol { Tcp = "tcp", Udp = "udp" }
+    Track { Auto = "auto", Always = "always" }
+    Udp { Follow = "follow", Stable = "stable" }
     Scheduler { Rr = "rr", Wrr = "wrr", Sh = "sh", Mh = "mh" }
     Method { Dr = "dr", Nat = "nat", Ipip = "ipip" }
 }

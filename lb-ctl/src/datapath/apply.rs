@@ -59,7 +59,7 @@ impl Maps {
             }
             Write::ServerSource(id, source, bits) => self.write_source(*id, *source, *bits),
             Write::Slots(first, slots) => self.write_slots(*first, slots),
-            Write::Slot(index, slot) => self.write_slots(*index, std::slice::from_ref(slot)),
+            Write::Change(slots) => self.change_slots(slots),
             Write::View(index, view) => self.write_view(*index, *view),
             Write::Service(id, view) => {
                 stored("a service", || self.services.set_word(*id, 0, u64::from(*view)))
@@ -150,6 +150,18 @@ impl Maps {
         stored("slots", || {
             for (place, slot) in slots.iter().enumerate() {
                 window.store(place, slot.0);
+            }
+            Ok(())
+        })
+    }
+
+    fn change_slots(&self, slots: &[(u32, Slot)]) -> Result<()> {
+        let indices = slots.iter().map(|(index, _)| *index);
+        let (Some(first), Some(last)) = (indices.clone().min(), indices.max()) else { return Ok(()) };
+        let window = self.slots.window(first, (last - first) as usize + 1)?;
+        stored("slots", || {
+            for (index, slot) in slots {
+                window.store((index - first) as usize, slot.0);
             }
             Ok(())
         })

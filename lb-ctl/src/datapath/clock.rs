@@ -11,10 +11,19 @@ use zerocopy::IntoBytes as _;
 ///
 /// [`super::DatapathError::Kernel`] if the system has no such clock.
 #[expect(clippy::cast_possible_truncation, reason = "the clock wraps, as the program's does")]
-#[expect(clippy::cast_sign_loss, reason = "a monotonic clock starts at zero")]
 pub fn now_ms() -> Result<u32> {
+    uptime_ms().map(|now| now as u32)
+}
+
+/// The same clock, which does not wrap.
+///
+/// # Errors
+///
+/// As [`now_ms`].
+#[expect(clippy::cast_sign_loss, reason = "a monotonic clock starts at zero")]
+pub fn uptime_ms() -> Result<u64> {
     let time = sys::coarse_clock().map_err(kernel("read the coarse clock"))?;
-    Ok((time.tv_sec as u64).wrapping_mul(1_000).wrapping_add(time.tv_nsec as u64 / 1_000_000) as u32)
+    Ok((time.tv_sec as u64).wrapping_mul(1_000).wrapping_add(time.tv_nsec as u64 / 1_000_000))
 }
 
 /// Waits until no packet that was under way when it was called is under way any more: about 10 ms, blocking.

@@ -1,6 +1,7 @@
 //! The remembered flows: listing them, finding the two sides of a nat connection, sweeping out what is idle.
 
 use super::error::Result;
+use super::lanes::{Lanes, Need};
 use super::map::Table;
 use super::maps::Maps;
 use super::sweep::{Rules, SweepReport};
@@ -42,9 +43,10 @@ impl Maps {
     /// Forgets the flows that have been idle for longer than they may, and counts the others.
     pub(super) fn sweep(&self, now: u32) -> Result<SweepReport> {
         let mut report = SweepReport { limit: self.connections.entries(), ..SweepReport::default() };
-        self.sweep_table(&self.connections, now, &mut report)?;
+        let mut lanes = Lanes::new(self);
+        self.sweep_table(&self.connections, (now, &mut lanes), &mut report)?;
         let opened = report.total;
-        self.sweep_table(&self.half_open, now, &mut report)?;
+        self.sweep_table(&self.half_open, (now, &mut lanes), &mut report)?;
         report.half_open = report.total - opened;
         report.total = opened;
         Ok(report)
@@ -53,35 +55,44 @@ impl Maps {
     fn sweep_table(
         &self,
         table: &Table<FlowKey, Connection>,
-        now: u32,
+        (now, lanes): (u32, &mut Lanes<'_>),
         report: &mut SweepReport,
     ) -> Result<()> {
         let mut idle = Vec::new();
         table.for_each(|key, connection| {
             let rules = self.rules(key, connection);
-            if rules.is_suspect(connection, now) {
+            let needed = lanes.need_of(key, connection)?;
+            if let Need::Deviates(slot) = needed {
+                report.deviating.insert(slot);
+            }
+            if needed == Need::None || rules.is_suspect(connection, now) {
                 idle.push(*key);
             } else {
                 report.count(key, connection, rules.udp);
             }
-            if idle.len() >= STEP { self.forget(table, &mut idle, now, report) } else { Ok(()) }
+            if idle.len() >= STEP {
+                self.forget(table, &mut idle, (now, &mut *lanes), report)
+            } else {
+                Ok(())
+            }
         })?;
-        self.forget(table, &mut idle, now, report)
+        self.forget(table, &mut idle, (now, lanes), report)
     }
 
-    /// Looks at each of `idle` again, with its peer, and removes both if neither was seen lately.
+    /// Looks at each of `idle` again, with its peer, and removes both if neither was seen lately or needs its entry.
     fn forget(
         &self,
         table: &Table<FlowKey, Connection>,
         idle: &mut Vec<FlowKey>,
-        now: u32,
+        (now, lanes): (u32, &mut Lanes<'_>),
         report: &mut SweepReport,
     ) -> Result<()> {
         for key in idle.drain(..) {
             let Some(connection) = table.get(&key)? else { continue };
             let peer = self.peer(table, &key, &connection)?;
             let rules = self.rules(&key, &connection);
-            if !rules.may_forget(&connection, peer.as_ref().map(|(_, peer)| peer), now) {
+            let is_idle = rules.may_forget(&connection, peer.as_ref().map(|(_, peer)| peer), now);
+            if !is_idle && lanes.need_of(&key, &connection)? != Need::None {
                 report.count(&key, &connection, rules.udp);
                 continue;
             }

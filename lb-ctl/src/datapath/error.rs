@@ -226,7 +226,10 @@ pub(super) fn kernel(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Data
 
 fn list(versions: &[u32]) -> String {
     let words: Vec<String> = versions.iter().map(u32::to_string).collect();
-    words.join(" and ")
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// The release of the running kernel.

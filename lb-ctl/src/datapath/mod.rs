@@ -17,6 +17,7 @@ pub mod decap;
 mod error;
 mod events;
 mod flows;
+mod lanes;
 mod links;
 mod lock;
 mod map;
@@ -41,7 +42,7 @@ mod verifier;
 mod xdp_mode;
 
 pub use attach::{AttachMode, Attached};
-pub use clock::{grace, now_ms};
+pub use clock::{grace, now_ms, uptime_ms};
 pub use debug_log::DebugLog;
 pub use error::{DatapathError, Result};
 pub use events::Events;

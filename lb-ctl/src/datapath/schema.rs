@@ -8,14 +8,15 @@ use lb_common::maps::SCHEMA_VERSION;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// The older versions that can be migrated.
-pub(super) const KNOWN: [u32; 1] = [1];
+pub(super) const KNOWN: [u32; 2] = [1, 2];
 
 /// The maps that have another layout in schema `version`; `None` for a version that is not known.
 ///
-/// Version 1: `SETTINGS` ends after the allowance for answers.
+/// Version 1: `SETTINGS` ends after the allowance for answers. Version 2: views name no older table and every service is
+/// tracked, which zeros mean in version 3 too; `SETTINGS` holds the version.
 pub(super) const fn changed_since(version: u32) -> Option<&'static [&'static str]> {
     match version {
-        1 => Some(&["SETTINGS"]),
+        1 | 2 => Some(&["SETTINGS"]),
         SCHEMA_VERSION => Some(&[]),
         _ => None,
     }

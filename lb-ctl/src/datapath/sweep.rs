@@ -1,10 +1,10 @@
 //! The rule of the sweep, and what a sweep found.
 
-use lb_common::connection::{Connection, TcpState};
+use lb_common::connection::{Connection, RENEWAL_MS, TcpState};
 use lb_common::flow::FlowKey;
 use lb_common::server::ServerRef;
 use lb_common::service::Timeouts;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the service and the server of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,12 @@ impl Rules {
     /// Milliseconds of silence after which a flow in `state` is forgotten.
     fn lifetime(&self, state: TcpState, peer: Option<TcpState>) -> u32 {
         let Timeouts { established, syn, fin, closed, udp } = self.timeouts;
+        // An entry may be as much older than its flow as the program lets it be.
         let lifetime = match peer.map_or(state, |peer| together(state, peer)) {
-            _ if self.udp => udp,
+            _ if self.udp => udp.saturating_add(RENEWAL_MS),
             TcpState::Closed => closed,
             TcpState::Finishing => fin,
-            TcpState::Established => established,
+            TcpState::Established => established.saturating_add(RENEWAL_MS),
             TcpState::Opening => syn,
         };
         if self.gone { lifetime.min(closed) } else { lifetime }
@@ -67,6 +68,14 @@ pub struct Load {
     pub inactive: u64,
 }
 
+impl std::ops::Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { active: self.active + other.active, inactive: self.inactive + other.inactive }
+    }
+}
+
 /// What a sweep did and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
@@ -84,6 +93,8 @@ pub struct SweepReport {
     pub servers: BTreeMap<ServerRef, Load>,
     /// Connections of each service, by its id.
     pub services: BTreeMap<u32, Load>,
+    /// Slots of untracked services, by index, from which remembered flows deviate.
+    pub deviating: BTreeSet<u32>,
 }
 
 impl SweepReport {
@@ -124,18 +135,18 @@ mod tests {
         let tcp = Rules { udp: false, gone: false, nat: false, timeouts: TIMEOUTS };
         let rows = [
             ("opening", tcp, Opening, None, 60),
-            ("established", tcp, Established, None, 900),
+            ("established", tcp, Established, None, 900 + RENEWAL_MS),
             ("one direction seen, it finished", tcp, Finishing, None, 120),
             ("reset", tcp, Closed, None, 10),
             ("nat, opening", tcp, Opening, Some(Opening), 60),
-            ("nat, the server has not answered", tcp, Established, Some(Opening), 900),
-            ("nat, the client is silent", tcp, Opening, Some(Established), 900),
+            ("nat, the server has not answered", tcp, Established, Some(Opening), 900 + RENEWAL_MS),
+            ("nat, the client is silent", tcp, Opening, Some(Established), 900 + RENEWAL_MS),
             ("nat, half closed", tcp, Finishing, Some(Established), 120),
             ("nat, half closed by the server", tcp, Established, Some(Finishing), 120),
             ("nat, closed by both", tcp, Finishing, Some(Finishing), 10),
             ("nat, reset by the server", tcp, Established, Some(Closed), 10),
-            ("udp", Rules { udp: true, ..tcp }, Opening, None, 300),
-            ("udp, whatever its byte says", Rules { udp: true, ..tcp }, Closed, None, 300),
+            ("udp", Rules { udp: true, ..tcp }, Opening, None, 300 + RENEWAL_MS),
+            ("udp, whatever its byte says", Rules { udp: true, ..tcp }, Closed, None, 300 + RENEWAL_MS),
             ("server gone", Rules { gone: true, ..tcp }, Established, None, 10),
             ("server gone, udp", Rules { udp: true, gone: true, ..tcp }, Opening, None, 10),
         ];
@@ -155,7 +166,7 @@ mod tests {
     #[test]
     fn either_side_keeps_a_nat_connection() {
         let rules = Rules { udp: false, gone: false, nat: false, timeouts: TIMEOUTS };
-        let (old, fresh) = (silent(Established, 901), silent(Established, 5));
+        let (old, fresh) = (silent(Established, 901 + RENEWAL_MS), silent(Established, 5));
         assert!(!rules.may_forget(&old, Some(&fresh), NOW));
         assert!(!rules.may_forget(&fresh, Some(&old), NOW));
         assert!(rules.may_forget(&old, Some(&old), NOW));

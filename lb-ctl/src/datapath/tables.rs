@@ -52,8 +52,8 @@ pub enum Write {
     ServerSource(u32, Address, u8),
     /// Fills a free range, from its first slot on.
     Slots(u32, Vec<Slot>),
-    /// Changes one slot in use, by one store.
-    Slot(u32, Slot),
+    /// Changes slots in use, given by index, each by one store.
+    Change(Vec<(u32, Slot)>),
     /// Writes a view that no service points to.
     View(u32, View),
     /// Points a service at a view, by one store; 0 removes it.

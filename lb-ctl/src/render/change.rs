@@ -30,8 +30,7 @@ pub fn outcome(changed: &Changed) -> String {
 /// What would change, and what that would cut.
 pub fn plan(plan: &Changed) -> String {
     let cut = |cut: &Cut| {
-        let text =
-            format!("service {}, server {}: {}", cut.service, cut.server, connections(cut.connections));
+        let text = format!("service {}, server {}: {}", cut.service, cut.server, counted(cut.connections));
         style::labelled(style::ERROR, "cuts", &text)
     };
     let cuts: String = plan.cuts.iter().map(cut).collect();
@@ -51,10 +50,16 @@ fn makes_a_revision(changed: &Changed) -> bool {
 }
 
 fn cut_words(cuts: &[Cut]) -> String {
-    match cuts.iter().map(|cut| cut.connections).sum() {
+    let uncounted = cuts.iter().any(|cut| cut.connections.is_none());
+    match cuts.iter().filter_map(|cut| cut.connections).sum() {
+        0 if uncounted => ", live connections cut that are not counted".to_owned(),
         0 => String::new(),
-        cut => format!(", {} cut", connections(cut)),
+        cut => format!(", {}{} cut", connections(cut), if uncounted { " and others" } else { "" }),
     }
+}
+
+fn counted(number: Option<u64>) -> String {
+    number.map_or_else(|| "live connections, not counted: the service is not tracked".to_owned(), connections)
 }
 
 fn connections(number: u64) -> String {

@@ -3,7 +3,7 @@
 use super::number::utc;
 use super::style;
 use super::table::{Cell, Table, known, number, text};
-use crate::api::{PoolInfo, ServerInfo, ServerSituation, ServiceInfo, VipInfo};
+use crate::api::{PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Tracking, VipInfo};
 use crate::config::intent::{Mark, Order};
 use crate::config::model::{Endpoint, OnFailure, ServerAddress};
 use std::net::IpAddr;
@@ -24,7 +24,9 @@ pub fn all(services: &[ServiceInfo]) -> String {
     ]);
     for service in services {
         let protocol = service.protocol.word().to_uppercase();
-        let flags = if service.on_failure == OnFailure::Drop { "drop" } else { "" };
+        let drop = (service.on_failure == OnFailure::Drop).then_some("drop");
+        let slots = (service.tracking == Tracking::Slots).then_some("slots");
+        let flags = slots.into_iter().chain(drop).collect::<Vec<_>>().join(",");
         let cells = [text(protocol), text(address(service)), text(service.scheduler), text(flags)];
         let name = text(&service.name).styled(style::HEADING);
         table.row(cells.into_iter().chain([text(""), text(""), text(""), name]).collect::<Vec<_>>());
@@ -111,6 +113,7 @@ pub fn services(services: &[ServiceInfo]) -> String {
         "Prot",
         "LocalAddress:Port",
         "Scheduler",
+        "Tracking",
         "OnFailure",
         "Servers",
         "ActiveConn",
@@ -118,7 +121,10 @@ pub fn services(services: &[ServiceInfo]) -> String {
         "Pools",
     ]);
     for service in services {
-        let sum = |of: fn(&ServerInfo) -> Option<u64>| service.servers.iter().map(of).sum::<Option<u64>>();
+        let is_counted = service.tracking == Tracking::Tracked || !service.servers.is_empty();
+        let sum = |of: fn(&ServerInfo) -> Option<u64>| {
+            service.servers.iter().map(of).sum::<Option<u64>>().filter(|_| is_counted)
+        };
         let up = service.servers.iter().filter(|server| server.state == ServerSituation::Up).count();
         let count = format!("{up}/{}", service.servers.len());
         let style = if up == 0 { style::ERROR } else { style::PLAIN };
@@ -127,6 +133,7 @@ pub fn services(services: &[ServiceInfo]) -> String {
             text(service.protocol.word().to_uppercase()),
             text(address(service)),
             text(service.scheduler),
+            text(service.tracking.word()),
             text(service.on_failure),
             number(count).styled(style),
             known(sum(|server| server.active)),

@@ -1,7 +1,7 @@
 //! Counters and rates, in the columns of `ipvsadm -L --stats` and `--rate`; sampled decisions.
 
 use super::style;
-use super::table::{Cell, Table, number, text};
+use super::table::{Cell, Table, known, number, text};
 use crate::api::{Sample, ServerTraffic, Stats};
 
 /// Counters since the program was loaded.
@@ -23,14 +23,9 @@ fn tables(
 ) -> String {
     let mut traffic = Table::new(["Service", "Server", conns, in_packets, out_packets, in_bytes, out_bytes]);
     for service in &stats.services {
-        let counts = [
-            service.connections,
-            service.in_packets,
-            service.out_packets,
-            service.in_bytes,
-            service.out_bytes,
-        ];
-        traffic.row(cells(text(&service.service).styled(style::HEADING), text(""), counts));
+        let counts = [service.in_packets, service.out_packets, service.in_bytes, service.out_bytes];
+        let name = text(&service.service).styled(style::HEADING);
+        traffic.row(cells([name, text(""), known(service.connections)], counts));
         for server in stats.servers.iter().filter(|server| server.service == service.service) {
             traffic.row(server_cells(server));
         }
@@ -45,13 +40,12 @@ fn tables(
 }
 
 fn server_cells(server: &ServerTraffic) -> Vec<Cell> {
-    let counts =
-        [server.connections, server.in_packets, server.out_packets, server.in_bytes, server.out_bytes];
-    cells(text("  ->"), text(&server.server), counts)
+    let counts = [server.in_packets, server.out_packets, server.in_bytes, server.out_bytes];
+    cells([text("  ->"), text(&server.server), known(server.connections)], counts)
 }
 
-fn cells(service: Cell, server: Cell, counts: [u64; 5]) -> Vec<Cell> {
-    [service, server].into_iter().chain(counts.map(number)).collect()
+fn cells(first: [Cell; 3], counts: [u64; 4]) -> Vec<Cell> {
+    first.into_iter().chain(counts.map(number)).collect()
 }
 
 /// One line per sampled decision.

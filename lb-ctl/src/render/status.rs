@@ -5,7 +5,9 @@ use super::list::order_words;
 use super::number::utc;
 use super::style;
 use super::table::{Table, number, text};
-use crate::api::{AttachedMode, Drift, InterfaceState, InterfaceStatus, Status, TableUse, Warning};
+use crate::api::{
+    AttachedMode, Drift, InterfaceState, InterfaceStatus, SlotProgress, Status, TableUse, Warning,
+};
 use crate::config::intent::{Order, ServerName};
 use crate::store::Revision;
 
@@ -21,6 +23,7 @@ pub fn status(status: &Status) -> String {
     if !status.tables.is_empty() {
         parts.extend(["\n".to_owned(), tables(&status.tables)]);
     }
+    parts.extend(status.slots.and_then(slots));
     parts.push(orders(status));
     parts.extend(status.drift.as_ref().map(drift));
     parts.push(warnings(&status.warnings));
@@ -33,6 +36,18 @@ fn revision(status: &Status) -> String {
     };
     let Revision { number, time, by, command, .. } = revision;
     format!("revision: {number}, {}, by {}: {command}\n", utc(*time), by.user)
+}
+
+/// What a change still has to do; nothing once it is done.
+fn slots(progress: SlotProgress) -> Option<String> {
+    let text = match progress {
+        SlotProgress::Following => "following the last change, step by step",
+        SlotProgress::Settling => {
+            "settling after a change: flows that it found are remembered until they end"
+        }
+        SlotProgress::Settled => return None,
+    };
+    Some(format!("\nslots: {text}\n"))
 }
 
 /// What the operator ordered beside the configuration: it is what people forget.

@@ -9,7 +9,7 @@ use super::*;
 use crate::api::{
     AgentInfo, AttachedMode, Changed, ConnectionInfo, Connections, Cut, InterfaceState, InterfaceStatus,
     PoolInfo, ReasonCount, Sample, ServerInfo, ServerSituation, ServerTraffic, ServiceInfo, ServiceTraffic,
-    Stats, Status, TableUse, VipInfo, Warning,
+    SlotProgress, Stats, Status, TableUse, Tracking, VipInfo, Warning,
 };
 use crate::config::diff::{Difference, Kind};
 use crate::config::intent::{Actor, Mark, Order, ServerName, TemporaryWeight};
@@ -51,8 +51,12 @@ fn order() -> Order {
 
 fn service(name: &str, endpoint: &str, on_failure: OnFailure, servers: Vec<ServerInfo>) -> ServiceInfo {
     let crate::config::model::Endpoint { vip, port, protocol } = endpoint.parse().unwrap();
-    let (scheduler, pools) = (Scheduler::Wrr, vec!["web".to_owned()]);
-    ServiceInfo { name: name.into(), vip, port, protocol, scheduler, on_failure, pools, servers }
+    let pools = vec!["web".to_owned()];
+    let slots = name == "voip";
+    let scheduler = if slots { Scheduler::Mh } else { Scheduler::Wrr };
+    let tracking = if slots { Tracking::Slots } else { Tracking::Tracked };
+    let name = name.into();
+    ServiceInfo { name, vip, port, protocol, scheduler, on_failure, tracking, pools, servers }
 }
 
 fn services() -> Vec<ServiceInfo> {
@@ -133,6 +137,7 @@ fn status_tells_who_supervises_and_what_is_wrong() {
         servers: 4,
         servers_up: 1,
         tables: vec![TableUse { table: "connections".into(), used: 12, limit: 262_144 }],
+        slots: Some(SlotProgress::Following),
         drift: Some(events::drift()),
         warnings: vec![Warning {
             message: "eth2 is gone".into(),
@@ -179,7 +184,7 @@ fn stats_have_the_columns_of_ipvsadm() {
         ],
         services: vec![ServiceTraffic {
             service: service.clone(),
-            connections: 13,
+            connections: Some(13),
             in_packets: 1_000_000,
             in_bytes: 60_000_000,
             out_packets: 0,
@@ -189,7 +194,7 @@ fn stats_have_the_columns_of_ipvsadm() {
             service,
             pool: "web".into(),
             server,
-            connections: 13,
+            connections: None,
             in_packets: 1_000_000,
             in_bytes: 60_000_000,
             out_packets: 0,
@@ -263,7 +268,7 @@ fn a_change_tells_what_it_came_to() {
         attached: Some(AttachedMode::Generic),
     };
     let cut = |server: &str, connections| Cut { service: "web".into(), server: server.into(), connections };
-    let cuts = vec![cut("web/pc1", 1), cut("web/pc2", 12_345)];
+    let cuts = vec![cut("web/pc1", Some(1)), cut("web/pc2", Some(12_345)), cut("web/pc3", None)];
     let plan = Changed { differences: differences.clone(), cuts, revision: 13, ..Changed::default() };
     let rows = [
         change::changed(&Changed {

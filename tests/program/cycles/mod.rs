@@ -8,7 +8,7 @@ use lb_common::connection::Connection;
 use lb_common::flow::FlowKey;
 use lb_common::server::MAX_DEVICES;
 use lb_ctl::agent::ids::Quarantine;
-use lb_ctl::agent::reconcile::reconcile;
+use lb_ctl::agent::reconcile::{Moment, Pace, reconcile};
 use lb_ctl::agent::tables::Tables;
 use lb_ctl::datapath::tables::Write;
 use lb_ctl::datapath::{Datapath, grace, now_ms};
@@ -51,6 +51,10 @@ struct Agent {
     reused: usize,
 }
 
+fn moment(quarantine: &Quarantine) -> Moment<'_> {
+    Moment { quarantine, pace: Pace::Whole, now: 0 }
+}
+
 impl Agent {
     fn new() -> Self {
         const { assert!(MAX_DEVICES > 4) };
@@ -61,11 +65,11 @@ impl Agent {
     /// Applies a change; where no id is free, it waits for the flows of the past, as an operator would.
     fn change(&mut self, wanted: &Tables) {
         let mut kernel = self.datapath.snapshot().unwrap();
-        let mut plan = reconcile(wanted, &kernel, &self.quarantine);
+        let mut plan = reconcile(wanted, &kernel, moment(&self.quarantine));
         if plan.is_err() {
             self.sweep(true);
             kernel = self.datapath.snapshot().unwrap();
-            plan = reconcile(wanted, &kernel, &self.quarantine);
+            plan = reconcile(wanted, &kernel, moment(&self.quarantine));
         }
         let plan = plan.unwrap();
         let again = |write: &&Write| matches!(write, Write::Server(id, _) if kernel.servers.contains_key(id));

@@ -33,7 +33,7 @@ fn slots_cross_pages() {
             datapath.apply(&writes).unwrap();
         }
         let changed = Slot::settled(ServerRef::new(77, 9));
-        datapath.apply(&[Write::Slot(6 * PAGE, changed)]).unwrap();
+        datapath.apply(&[Write::Change(vec![(6 * PAGE, changed)])]).unwrap();
         let read = datapath.snapshot().unwrap().slots;
         assert_eq!(read.len(), ranges.len());
         for (first, len) in ranges {
@@ -52,7 +52,7 @@ fn what_a_table_does_not_have_is_refused() {
         let mut datapath = Datapath::open_unpinned_with(&[("SLOTS", 1_024)]).unwrap();
         for (write, map, index) in [
             (Write::Slots(1_020, slots(5)), "SLOTS", 1_024),
-            (Write::Slot(5_000, Slot::default()), "SLOTS", 5_000),
+            (Write::Change(vec![(5_000, Slot::default())]), "SLOTS", 5_000),
             (Write::Service(lb_common::maps::MAX_SERVICES, 1), "SERVICES", lb_common::maps::MAX_SERVICES),
             (
                 Write::ServerState(lb_common::maps::MAX_SERVERS, ServerState::Up),
@@ -101,7 +101,7 @@ fn undo(write: &Write, settings: Settings) -> Option<Write> {
         Write::Server(id, _) => Some(Write::Server(*id, Server::default())),
         Write::Service(id, _) => Some(Write::Service(*id, 0)),
         Write::ServiceKey(key, _) => Some(Write::ServiceKey(*key, None)),
-        Write::Slots(..) | Write::Slot(..) | Write::View(..) => None,
+        Write::Slots(..) | Write::Change(..) | Write::View(..) => None,
         Write::ServerState(..)
         | Write::NextHop(..)
         | Write::ServerMtu(..)

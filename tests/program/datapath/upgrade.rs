@@ -9,13 +9,17 @@ use lb_ctl::datapath::{self, DatapathError, Result, Upgraded, decap};
 use std::fs;
 use std::path::Path;
 
-/// Puts settings of schema 1, which had 16 bytes, in the place of the present ones.
+/// Puts settings of another schema in the place of the present ones: of schema 1, which had 16 bytes, or of a later one.
 fn age(bpffs: &Path, version: u32) {
+    if version == 1 { replace::<16>(bpffs, version) } else { replace::<32>(bpffs, version) }
+}
+
+fn replace<const SIZE: usize>(bpffs: &Path, version: u32) {
     let place = bpffs.join("lb/maps/SETTINGS");
     let now = &array::<32>(&bpffs.join("lb/maps"), "SETTINGS")[&vec![0; 4]];
-    let mut old: [u8; 16] = now[..16].try_into().unwrap();
+    let mut old: [u8; SIZE] = now[..SIZE].try_into().unwrap();
     old[..4].copy_from_slice(&version.to_ne_bytes());
-    let mut map = Array::<MapData, [u8; 16]>::create(1, 0).unwrap();
+    let mut map = Array::<MapData, [u8; SIZE]>::create(1, 0).unwrap();
     map.set(0, old, 0).unwrap();
     fs::remove_file(&place).unwrap();
     map.pin(&place).unwrap();
@@ -28,22 +32,32 @@ fn upgrade(bpffs: &Path, migrate: bool) -> Result<Upgraded> {
 
 #[test]
 fn tables_of_schema_1_are_migrated_when_it_is_asked_for() {
+    migrated(1);
+}
+
+#[test]
+fn tables_of_schema_2_are_migrated_when_it_is_asked_for() {
+    migrated(2);
+}
+
+fn migrated(version: u32) {
     isolated(|bpffs| {
         let mut datapath = attached(bpffs);
         fill(&mut datapath);
         let (before, tables) = (contents(bpffs), datapath.snapshot().unwrap());
         drop(datapath);
-        age(bpffs, 1);
+        age(bpffs, version);
         let lb = bpffs.join("lb");
         for error in [open(bpffs).unwrap_err(), upgrade(&lb, false).unwrap_err()] {
             assert!(
-                matches!(error, DatapathError::Schema { pinned: 1, ours: SCHEMA_VERSION, .. }),
+                matches!(error, DatapathError::Schema { pinned, ours: SCHEMA_VERSION, .. } if pinned == version),
                 "{error}"
             );
             assert!(error.hint().unwrap().contains("`lb-ctl upgrade --migrate`"), "{error:?}");
         }
         let upgraded = upgrade(&lb, true).unwrap();
-        let Upgraded::Migrated { from: 1, interfaces, rebuilt } = upgraded else { panic!("{upgraded:?}") };
+        let Upgraded::Migrated { from, interfaces, rebuilt } = upgraded else { panic!("{upgraded:?}") };
+        assert_eq!(from, version);
         assert_eq!((interfaces, rebuilt.maps), (vec!["left".to_owned(), "other".to_owned()], 1));
         assert!(contents(bpffs) == before, "an element changed");
         assert_eq!(directories(bpffs), ["links", "maps"]);
@@ -62,7 +76,10 @@ fn an_unknown_schema_is_refused_with_those_that_are_known() {
         drop(attached(bpffs));
         age(bpffs, 41);
         let error = upgrade(&bpffs.join("lb"), true).unwrap_err().to_string();
-        assert!(error.ends_with("their schema is version 41, this lb-ctl knows versions 1 and 2"), "{error}");
+        assert!(
+            error.ends_with("their schema is version 41, this lb-ctl knows versions 1, 2 and 3"),
+            "{error}"
+        );
     });
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::neighbour::Link;
 use lb_common::address::Address;
 use lb_common::server::ServerRef;
-use lb_common::slots::Slot;
 
 const DEVICE: u16 = 1;
 
@@ -61,7 +60,7 @@ fn writes_are_told_by_the_names_of_what_they_change() {
     let slots = Write::Slots(1, vec![Slot::settled(ServerRef::new(server, 0))]);
     let rows: [(&[Write], &[&str]); 9] = [
         (
-            &[slots, Write::View(2, lb_common::service::View::default()), Write::Service(3, 2)],
+            &[slots, Write::View(2, View::default()), Write::Service(3, 2)],
             &["~ service web: which server gets which connections"],
         ),
         (&[Write::Service(3, 2)], &["~ service web: its settings"]),

@@ -6,9 +6,13 @@
 mod devices;
 mod servers;
 mod services;
+mod settle;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod views;
+
+pub use settle::{Standing, settle};
 
 use super::ids::{Full, Quarantine};
 use super::plan::{Draft, Plan, Stage};
@@ -17,14 +21,52 @@ use crate::datapath::tables::{Kernel, Write};
 use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
 
+/// How fast the slots of an untracked service follow a change. Those of a dead server never wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// All of them at once.
+    Whole,
+    /// A part of them.
+    Step,
+    /// None: others are still under way.
+    Hold,
+}
+
+impl Pace {
+    /// A step is this part of the slots of a service.
+    const PART: usize = 16;
+    /// It is no less than this.
+    const LEAST: usize = 256;
+
+    fn steps(self, slots: usize) -> usize {
+        match self {
+            Self::Whole => slots,
+            Self::Step => (slots / Self::PART).max(Self::LEAST),
+            Self::Hold => 0,
+        }
+    }
+}
+
+/// What a change must mind besides the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// What may not be given out.
+    pub quarantine: &'a Quarantine,
+    /// How fast slots follow.
+    pub pace: Pace,
+    /// Milliseconds of a clock that is never set.
+    pub now: u64,
+}
+
 /// The writes that turn `kernel` into `tables` without a packet that sees a service without servers, or a slot without one.
 ///
-/// What is in `quarantine` is not given out. Running it again on the result gives no writes.
+/// Running it again on the result gives no writes, unless slots were held back.
 ///
 /// # Errors
 ///
 /// [`Full`] if a table has no room; nothing has been written then.
-pub fn reconcile(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) -> Result<Plan, Full> {
+pub fn reconcile(tables: &Tables, kernel: &Kernel, moment: Moment<'_>) -> Result<Plan, Full> {
+    let quarantine = moment.quarantine;
     let mut draft = Draft::default();
     settings(tables, kernel, &mut draft);
     let devices = devices::reconcile(tables, kernel, quarantine, &mut draft)?;
@@ -32,7 +74,7 @@ pub fn reconcile(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) -> R
     let ids = services::assign(tables, kernel, quarantine)?;
     let places = servers::Places { devices: &devices, hosts: &hosts, services: &ids };
     let references = servers::reconcile(tables, kernel, quarantine, (&places, &mut draft))?;
-    views::reconcile(tables, kernel, quarantine, (&ids, &references, &mut draft))?;
+    views::reconcile(tables, kernel, moment, (&ids, &references, &mut draft))?;
     services::remove(tables, kernel, &ids, &mut draft);
     Ok(draft.finish())
 }

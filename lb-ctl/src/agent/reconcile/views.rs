@@ -1,32 +1,29 @@
 //! Slots and views: a new table where the contents differ, then one store that points the service at it.
 
+use super::Moment;
 use super::services::ServiceIds;
+use super::slots::{self, Elder, Slots};
 use crate::agent::arena::Arena;
 use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{Service, Tables};
 use crate::datapath::tables::{Kernel, Write};
-use lb_common::scheduler::Member;
 use lb_common::server::ServerRef;
 use lb_common::service::{ServiceKey, SlotRange, View};
-use lb_common::slots::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
 
 pub(super) fn reconcile(
     tables: &Tables,
     kernel: &Kernel,
-    quarantine: &Quarantine,
+    moment: Moment,
     (services, references, draft): (&ServiceIds, &[Vec<ServerRef>], &mut Draft),
 ) -> Result<(), Full> {
+    let quarantine = moment.quarantine;
     let ranges =
         kernel.views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len > 0);
     let mut free = Free {
-        views: Ids::new(
-            "views",
-            kernel.capacities.views,
-            kernel.services.values().chain(&quarantine.views).copied(),
-        ),
+        views: free_views(kernel, quarantine),
         arena: Arena::new(
             kernel.capacities.slots,
             ranges.map(|range| (range.first, range.len)).chain(quarantine.ranges.iter().copied()),
@@ -38,8 +35,9 @@ pub(super) fn reconcile(
         else {
             continue;
         };
-        let slots = slots(service, references);
-        swap(*id, (service, slots), kernel, (&mut free, &mut *draft))?;
+        let view = kernel.services.get(id).and_then(|index| kernel.views.get(index));
+        let slots = slots::plan((service, references), view, kernel, moment);
+        swap(*id, service, slots, (kernel, &mut free, &mut *draft))?;
         for key in service.keys.iter().filter(|key| kernel.service_keys.get(key) != Some(id)) {
             let is_new = !kernel.service_keys.contains_key(key);
             let stage = if is_new && fits(key, *id, kernel) { Stage::Keys } else { Stage::Services };
@@ -47,6 +45,12 @@ pub(super) fn reconcile(
         }
     }
     Ok(())
+}
+
+/// The indices of views that neither a service nor a packet on its way can name.
+pub(super) fn free_views(kernel: &Kernel, quarantine: &Quarantine) -> Ids {
+    let busy = kernel.services.values().chain(&quarantine.views).copied();
+    Ids::new("views", kernel.capacities.views, busy)
 }
 
 /// Whether packets of `key` may be given to the service as it is now.
@@ -98,71 +102,66 @@ struct Free {
     arena: Arena,
 }
 
-/// The slot table of a service whose servers have these references.
-pub(super) fn slots(service: &Service, references: &[ServerRef]) -> Vec<Slot> {
-    let member = |(server, reference): (&crate::agent::tables::Server, &ServerRef)| Member {
-        server: *reference,
-        weight: server.effective_weight(),
-        address: server.address,
-        port: server.port,
-    };
-    let members: Vec<Member> = service.servers.iter().zip(references).map(member).collect();
-    service.scheduler.fill(&members).into_iter().map(Slot::settled).collect()
-}
-
 fn swap(
     id: u32,
-    (service, slots): (&Service, Vec<Slot>),
-    kernel: &Kernel,
-    (free, draft): (&mut Free, &mut Draft),
+    service: &Service,
+    slots: Slots,
+    (kernel, free, draft): (&Kernel, &mut Free, &mut Draft),
 ) -> Result<(), Full> {
-    let current = kernel.services.get(&id).and_then(|index| Some((*index, kernel.views.get(index)?)));
-    let nothing = slots.is_empty().then(SlotRange::default);
-    let kept = current.map(|(_, view)| view.slots).filter(|range| holds(kernel, *range, &slots)).or(nothing);
-    let range = match kept {
+    let Slots { place, fresh, early, late, held, elder } = slots;
+    draft.held |= held;
+    for (stage, changes) in [(Stage::Disturbed, early), (Stage::Services, late)] {
+        if !changes.is_empty() {
+            draft.push(stage, Write::Change(changes));
+        }
+    }
+    let range = match place {
         Some(range) => range,
-        None => free.arena.take(u32::try_from(slots.len()).unwrap_or(u32::MAX))?,
+        None => free.arena.take(u32::try_from(fresh.len()).unwrap_or(u32::MAX))?,
     };
-    let wanted = view(service, range);
-    if current.is_some_and(|(_, view)| *view == wanted) {
+    let index = kernel.services.get(&id);
+    let current = index.and_then(|index| kernel.views.get(index));
+    let wanted = view(service, range, elder);
+    if current == Some(&wanted) {
         return Ok(());
     }
-    if kept.is_none() && !slots.is_empty() {
-        draft.push(Stage::Services, Write::Slots(range.first, slots));
+    if place.is_none() {
+        draft.push(Stage::Services, Write::Slots(range.first, fresh));
     }
-    let index = free.views.take()?;
+    let new = free.views.take()?;
     if current.is_none() {
         draft.push(Stage::Services, Write::ClearService(id));
     }
-    draft.push(Stage::Services, Write::View(index, wanted));
-    draft.push(Stage::Services, Write::Service(id, index));
-    if let Some(old) = kernel.services.get(&id) {
-        draft.freed.views.insert(*old);
-    }
-    if let Some((_, old)) = current {
-        let unused = [old.slots, old.old_slots].into_iter().filter(|old| *old != range);
-        unused.for_each(|old| draft.freed.holds_range(old));
-    }
+    exchange(id, (new, wanted), kernel, draft);
     Ok(())
 }
 
-fn holds(kernel: &Kernel, range: SlotRange, slots: &[Slot]) -> bool {
-    range.len > 0
-        && range.len as usize == slots.len()
-        && kernel.slots.get(&range.first).is_some_and(|held| held == slots)
+/// Points the service at another view, and frees what only the one before it named.
+pub(super) fn exchange(id: u32, (index, wanted): (u32, View), kernel: &Kernel, draft: &mut Draft) {
+    draft.push(Stage::Services, Write::View(index, wanted));
+    draft.push(Stage::Services, Write::Service(id, index));
+    let Some(old) = kernel.services.get(&id) else { return };
+    draft.freed.views.insert(*old);
+    if let Some(old) = kernel.views.get(old) {
+        let named = [wanted.slots, wanted.old_slots];
+        let unused = [old.slots, old.old_slots].into_iter().filter(|old| !named.contains(old));
+        unused.for_each(|old| draft.freed.holds_range(old));
+    }
 }
 
-fn view(service: &Service, slots: SlotRange) -> View {
+fn view(service: &Service, slots: SlotRange, elder: Elder) -> View {
     View {
         address: service.address,
         slots,
-        old_slots: SlotRange::default(),
+        old_slots: elder.range,
         timeouts: service.timeouts,
         port: U16::new(service.port),
         protocol: service.protocol,
         pick: service.scheduler.pick() as u8,
         flags: service.flags,
         scheduler: service.scheduler as u8,
-        reserved: [0; 6],
+        old_pick: elder.pick,
+        old_mark: elder.mark,
+        reserved: [0; 4],
     }
 }

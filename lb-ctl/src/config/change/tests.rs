@@ -4,7 +4,9 @@ use super::*;
 use crate::api::FailureKind::{self, Conflict, NotFound, Usage};
 use crate::config::diff::diff;
 use crate::config::intent::Actor;
-use crate::config::model::{Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler};
+use crate::config::model::{
+    Announce, Method, Mode, OnFailure, Ports, Protocol, Scheduler, Timeouts, Track, Udp,
+};
 
 pub(super) fn config() -> Config {
     let text = r#"
@@ -44,7 +46,9 @@ pub(super) fn config() -> Config {
 fn service(name: &str, endpoint: &str) -> Service {
     let crate::config::model::Endpoint { vip, port, protocol } = endpoint.parse().unwrap();
     let (scheduler, on_failure) = (Scheduler::Wrr, OnFailure::Reject);
-    Service { name: name.into(), vip, port, protocol, scheduler, on_failure, pools: vec![name.into()] }
+    let (track, udp, timeouts) = (Track::Auto, Udp::Follow, Timeouts::default());
+    let (name, pools) = (name.to_owned(), vec![name.to_owned()]);
+    Service { name, vip, port, protocol, scheduler, on_failure, track, udp, timeouts, pools }
 }
 
 pub(super) fn server(name: &str, address: &str, method: Method) -> Server {
@@ -106,8 +110,11 @@ fn interfaces_and_vips_change_alone() {
 
 #[test]
 fn a_service_comes_and_goes_with_its_pool() {
-    let settings =
-        ServiceSettings { port: Some(Ports::One(81)), scheduler: Some(Scheduler::Mh), on_failure: None };
+    let settings = ServiceSettings {
+        port: Some(Ports::One(81)),
+        scheduler: Some(Scheduler::Mh),
+        ..ServiceSettings::default()
+    };
     let add = |name, endpoint| Change::ServiceAdd(service(name, endpoint));
     check(&[
         (

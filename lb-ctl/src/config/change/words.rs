@@ -32,7 +32,7 @@ pub(super) fn changes_service(known: &Service, wanted: &Service) -> String {
     if known.pools != wanted.pools {
         return format!("`lb-ctl pool set {name} {}` changes its pools", wanted.pools.join(" "));
     }
-    format!("`lb-ctl service set {name}` changes its port, scheduler and on-failure")
+    format!("`lb-ctl service set {name}` changes its port, scheduler, on-failure, track and udp")
 }
 
 /// The same for a server, whose address is never changed.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::model::{
     Announce, Interface, Method, Mode, OnFailure, Pool, Ports, Protocol, Scheduler, Server, ServerAddress,
-    Service, Vip, VipAddress,
+    Service, Timeouts, Track, Udp, Vip, VipAddress,
 };
 use proptest::prelude::*;
 
@@ -51,6 +51,9 @@ fn the_example_is_what_it_says() {
             protocol: Protocol::Tcp,
             scheduler: Scheduler::Wrr,
             on_failure: OnFailure::Reject,
+            track: Track::Auto,
+            udp: Udp::Follow,
+            timeouts: Timeouts::default(),
             pools: vec!["ServerGroup1".into()],
         }],
         pools: vec![Pool {
@@ -273,6 +276,9 @@ fn config() -> impl Strategy<Value = Config> {
                 protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
                 scheduler: Scheduler::Mh,
                 on_failure: if drop { OnFailure::Drop } else { OnFailure::Reject },
+                track: if drop { Track::Always } else { Track::Auto },
+                udp: if tcp { Udp::Follow } else { Udp::Stable },
+                timeouts: Timeouts::default(),
                 pools: vec![pools[pool % pools.len()].name.clone()],
             })
             .collect(),

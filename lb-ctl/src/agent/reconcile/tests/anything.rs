@@ -1,11 +1,10 @@
 //! Tables that hold anything at all: one plan makes them what the slow twin makes of nothing.
 
 use super::machine::Machine;
-use super::start;
 use super::twin::{exists, rewritten, seen};
 use super::worlds::{self, server, service, tables};
+use super::{reconcile, start};
 use crate::agent::ids::Quarantine;
-use crate::agent::reconcile::reconcile;
 use crate::agent::tables::{Server, Tables};
 use lb_common::address::Address;
 use lb_common::counters::Settings;

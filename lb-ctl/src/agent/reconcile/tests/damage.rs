@@ -93,7 +93,7 @@ impl Damage {
         let ranges = kernel.slots.iter().map(|(first, slots)| (*first, slots.len()));
         let (first, len) = self.pick(ranges).unwrap_or((1, 1));
         let index = first + u32::try_from(self.entry.index(len)).unwrap();
-        Write::Slot(index, Slot::settled(ServerRef(self.number)))
+        Write::Change(vec![(index, Slot::settled(ServerRef(self.number)))])
     }
 
     fn view(&self, kernel: &Kernel) -> Write {

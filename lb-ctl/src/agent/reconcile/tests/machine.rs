@@ -63,7 +63,7 @@ impl Machine {
                 (server.source, server.source_bits) = (source, source_bits);
             }
             Write::Slots(first, slots) => self.slots.extend((first..).zip(slots)),
-            Write::Slot(index, slot) => put(&mut self.slots, index, Some(slot)),
+            Write::Change(slots) => self.slots.extend(slots),
             Write::View(index, view) => put(&mut self.views, index, Some(view)),
             Write::Service(id, view) => put(&mut self.services, id, Some(view).filter(|view| *view != 0)),
             Write::ServiceKey(key, id) => put(&mut self.keys, key, id),
@@ -87,7 +87,8 @@ impl Machine {
             }
             Write::Slots(first, slots) => {
                 let end = first + u32::try_from(slots.len()).unwrap_or(u32::MAX);
-                let live = self.services.values().map(|view| used(self.views[view].slots));
+                let ranges = |view: &u32| [self.views[view].slots, self.views[view].old_slots];
+                let live = self.services.values().flat_map(ranges).map(used);
                 let kept = held.ranges.iter().map(|(first, len)| *first..first + len);
                 live.chain(kept).any(|range| range.start < end && *first < range.end)
             }
@@ -99,8 +100,8 @@ impl Machine {
             | Write::NextHop(..)
             | Write::ServerMtu(..)
             | Write::ServerSource(..)
-            | Write::Slot(..)
             | Write::ServiceKey(..) => false,
+            Write::Change(slots) => slots.iter().any(|(index, _)| !self.slots.contains_key(index)),
         };
         if breaks { Err(format!("{write:?} touches what is in use")) } else { Ok(()) }
     }
@@ -162,7 +163,7 @@ impl Machine {
         let view = |id: &u32| self.views[&self.services[id]];
         let meets = |id: &u32| {
             let targets = self.range(view(id).slots).into_iter().map(|slot| self.target(slot.current()));
-            (View { slots: SlotRange::default(), ..view(id) }, targets.collect())
+            (alone(view(id)), targets.collect())
         };
         self.keys.iter().map(|(key, id)| (*key, meets(id))).collect()
     }
@@ -207,7 +208,8 @@ impl Machine {
         let view = |index: &u32| (*index, self.views.get(index).copied().unwrap_or_default());
         let views: BTreeMap<u32, View> = self.services.values().filter(there).map(view).collect();
         let fits = |range: &SlotRange| range.first > 0 && range.first.saturating_add(range.len) <= MAX_SLOTS;
-        let ranges = views.values().map(|view| view.slots).filter(|range| range.len > 0).filter(fits);
+        let ranges = views.values().flat_map(|view| [view.slots, view.old_slots]);
+        let ranges = ranges.filter(|range| range.len > 0).filter(fits);
         Kernel {
             service_keys: self.keys.clone(),
             services: self.services.clone(),
@@ -236,6 +238,12 @@ impl Machine {
     pub(super) fn leftovers(&self) -> (usize, usize, usize, Settings) {
         (self.servers.len() - self.gone().len(), self.hosts.len(), self.interfaces.len(), self.settings)
     }
+}
+
+/// A view without the places of its slots.
+fn alone(view: View) -> View {
+    let none = SlotRange::default();
+    View { slots: none, old_slots: none, old_pick: 0, old_mark: 0, ..view }
 }
 
 fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {

@@ -6,15 +6,20 @@ mod machine;
 mod twin;
 mod worlds;
 
-use super::reconcile;
-use crate::agent::ids::Quarantine;
+use super::{Moment, Pace};
+use crate::agent::ids::{Full, Quarantine};
 use crate::agent::plan::Plan;
 use crate::agent::tables::Tables;
-use crate::datapath::tables::Write;
+use crate::datapath::tables::{Kernel, Write};
 use machine::{Machine, Meets, Target};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use worlds::{expected, server, service, tables};
+
+/// As it is done where no slot is held back.
+fn reconcile(tables: &Tables, kernel: &Kernel, held: &Quarantine) -> Result<Plan, Full> {
+    super::reconcile(tables, kernel, Moment { quarantine: held, pace: Pace::Whole, now: 1_000_000 })
+}
 
 /// Applies `plan` write by write. A key that is served before and after is served all the time.
 ///

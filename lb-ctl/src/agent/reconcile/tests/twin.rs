@@ -51,7 +51,7 @@ pub(super) fn exists(write: &Write) -> bool {
         | Write::ServerSource(id, ..)
         | Write::ClearServer(id) => is_in(*id, MAX_SERVERS),
         Write::Slots(first, slots) => *first > 0 && *first as usize + slots.len() <= MAX_SLOTS as usize,
-        Write::Slot(index, _) => is_in(*index, MAX_SLOTS),
+        Write::Change(slots) => slots.iter().all(|(index, _)| is_in(*index, MAX_SLOTS)),
         Write::View(index, _) => is_in(*index, MAX_VIEWS),
         Write::Service(id, view) => is_in(*id, MAX_SERVICES) && *view < MAX_VIEWS,
         Write::ServiceKey(_, Some(id)) | Write::ClearService(id) => is_in(*id, MAX_SERVICES),
@@ -142,6 +142,8 @@ fn view(service: &Service, slots: SlotRange) -> View {
         pick: service.scheduler.pick() as u8,
         flags: service.flags,
         scheduler: service.scheduler as u8,
-        reserved: [0; 6],
+        old_pick: 0,
+        old_mark: 0,
+        reserved: [0; 4],
     }
 }

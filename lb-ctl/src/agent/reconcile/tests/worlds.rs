@@ -6,7 +6,7 @@ use lb_common::address::Address;
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::scheduler::{Member, Scheduler};
 use lb_common::server::{Method, ServerRef, ServerState};
-use lb_common::service::{ServiceKey, SlotRange, Timeouts, View};
+use lb_common::service::{FLAG_UNTRACKED, ServiceKey, SlotRange, Timeouts, View};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use zerocopy::network_endian::U16;
@@ -88,7 +88,9 @@ fn meets(service: &Service) -> Meets {
         pick: service.scheduler.pick() as u8,
         flags: service.flags,
         scheduler: service.scheduler as u8,
-        reserved: [0; 6],
+        old_pick: 0,
+        old_mark: 0,
+        reserved: [0; 4],
     };
     (view, slots.into_iter().map(|reference| target(&service.servers[reference.id() as usize - 1])).collect())
 }
@@ -144,7 +146,7 @@ prop_compose! {
     pub(super) fn any_tables()(
         owners in prop::collection::vec(prop::option::of(0..3_usize), 2 * PORTS.len()),
         servers in prop::collection::vec(any_servers(), 6),
-        schedulers in prop::collection::vec(prop_oneof![Just(Scheduler::Rr), Just(Scheduler::Wrr)], 6),
+        schedulers in prop::collection::vec(prop_oneof![Just(Scheduler::Rr), Just(Scheduler::Wrr), Just(Scheduler::Sh)], 6),
         silent in any::<bool>(),
         both in any::<bool>(),
     ) -> Tables {
@@ -158,7 +160,9 @@ prop_compose! {
                     continue;
                 }
                 let made = service(u8::try_from(vip).unwrap() + 1, &ports, servers[place].clone());
-                services.push(Service { scheduler: schedulers[place], flags: u8::from(silent), ..made });
+                let untracked = if schedulers[place] == Scheduler::Sh { FLAG_UNTRACKED } else { 0 };
+                let flags = u8::from(silent) | untracked;
+                services.push(Service { scheduler: schedulers[place], flags, ..made });
             }
         }
         let mut tables = tables(services);
