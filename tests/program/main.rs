@@ -45,3 +45,4 @@ mod states;
 mod tables;
 mod truncated;
 mod tunnel_sources;
+mod untracked;
