@@ -25,5 +25,6 @@ mod sizes;
 mod sources;
 mod support;
 mod takeover;
+mod tracking;
 mod units;
 mod vips;
