@@ -93,3 +93,21 @@ fn line_of(row: &Value, tx: Option<f64>) -> String {
 fn short(number: f64) -> String {
     if number < 100_000.0 { format!("{number:.1}") } else { format!("{number:.0}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_rows_of_the_harness_are_multiples_of_its_yardstick() {
+        let row = |unit: &str, median: f64| {
+            let row = json!({"row": "x", "unit": unit, "median": median, "min": 1.0, "max": 2.0, "runs": 3});
+            line_of(&row, Some(10.0)).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(row("ns", 25.0), ["x", "25.0", "ns", "1.0", "..", "2.0", "2.50", "x"]);
+        assert_eq!(row("cpu-ns", 25.0), ["x", "25.0", "cpu-ns", "1.0", "..", "2.0"]);
+        assert_eq!(row("pps", 1_234_567.8), ["x", "1234568", "pps", "1.0", "..", "2.0"]);
+    }
+}
