@@ -23,7 +23,7 @@ pub(crate) struct Generator {
     ebpf: Ebpf,
     clock: Clock,
     recipe: Array<MapData, [u8; size_of::<Recipe>()]>,
-    /// Open as long as programs are loaded.
+    /// Kept open, because programs that use it are loaded later.
     _out: Array<MapData, u32>,
     arrived: PerCpuArray<MapData, u64>,
 }
