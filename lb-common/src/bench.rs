@@ -5,6 +5,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Words of a frame that are put back: Ethernet, IPv6 and TCP.
 pub const HEADER: usize = 10;
 
+/// Place in `OUT` of the interface that the generator of live frames sends by.
+pub const OUT_OF_GENERATOR: u32 = 0;
+/// Place in `OUT` of the interface that the least of all directors sends by.
+pub const OUT_OF_DIRECTOR: u32 = 1;
+
 /// Where a frame says which flow it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

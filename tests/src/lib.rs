@@ -11,3 +11,4 @@ pub mod packet;
 #[cfg(feature = "datapath")]
 pub mod program;
 pub mod random;
+pub mod rows;

@@ -30,6 +30,11 @@ pub(crate) fn lb_ctl() -> Result<()> {
     run(&mut cargo(&["build", "--package", "lb-ctl"]))
 }
 
+/// Builds `lb-ctl` as it is installed, beside the benches.
+pub(crate) fn lb_ctl_to_measure() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--package", "lb-ctl"]))
+}
+
 /// Builds the programs and puts them where `lb-ctl` embeds them.
 pub(crate) fn programs() -> Result<()> {
     toolchain::check()?;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context as _, Error, Result, bail};
+use lb_tests::lab;
 
 use crate::workspace;
 
@@ -62,18 +63,20 @@ pub(crate) fn run_seeing(command: &mut Command, see: &mut dyn FnMut(&str)) -> Re
     })
 }
 
-/// As [`run`], but `take` gets each line of the standard output instead of the terminal.
+/// As [`run`], but `take` gets each line of the standard output instead of the terminal. When it fails, nobody reads on, and
+/// the end of the command is waited for.
 pub(crate) fn lines(command: &mut Command, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
     let shown = announce(command);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run `{shown}`"))?;
-    if let Some(lines) = child.stdout.take() {
-        for line in BufReader::new(lines).split(b'\n') {
+    let taken = child.stdout.take().map(|output| {
+        BufReader::new(output).split(b'\n').try_for_each(|line| {
             let line = line.with_context(|| format!("cannot read what `{shown}` writes"))?;
-            take(&String::from_utf8_lossy(&line))?;
-        }
-    }
+            take(&String::from_utf8_lossy(&line))
+        })
+    });
     let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
+    taken.unwrap_or(Ok(()))?;
     if status.success() { Ok(()) } else { bail!("`{shown}` failed: {status}") }
 }
 
@@ -100,6 +103,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// From now on Ctrl-C, SIGTERM and SIGHUP do not end the task: waits for the lab fail, and what was made is removed on the
+/// way out.
+pub(crate) fn on_signals() -> Result<()> {
+    ctrlc::set_handler(lab::interrupt).context("cannot handle signals")
 }
 
 fn announce(command: &Command) -> String {
@@ -129,6 +138,16 @@ mod tests {
         let error = run_seeing(&mut command, &mut |line| seen.push(line.to_owned())).unwrap_err();
         assert_eq!(seen, ["one", "two"]);
         assert!(error.to_string().contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn a_command_whose_lines_are_refused_ends_before_that_is_told() {
+        let file = env::temp_dir().join(format!("xtask-lines-{}", std::process::id()));
+        let script =
+            format!("trap '' PIPE; while echo one 2>/dev/null; do :; done; touch {}", file.display());
+        let refused = lines(Command::new("sh").args(["-c", &script]), &mut |line| bail!("no {line}"));
+        assert_eq!(refused.unwrap_err().to_string(), "no one");
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

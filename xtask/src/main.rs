@@ -27,7 +27,7 @@ struct Arguments {
 enum Task {
     /// Build the XDP programs and put them where lb-ctl embeds them
     BuildEbpf,
-    /// Install what is missing for building, the demo and the tests
+    /// Install what is missing for building, the demo, the tests and the bench
     Setup(setup::Options),
     /// Show the main job on real traffic, in network namespaces
     Demo(demo::Options),

@@ -9,10 +9,10 @@ mod traffic;
 use std::io::{Write, stdout};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lb_tests::lab;
 
-use crate::{build, setup};
+use crate::{build, command, setup};
 use stage::Stage;
 use traffic::Tally;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         setup::ensure(&[setup::Purpose::Nginx])?;
     }
     build::all()?;
-    let shown = on_signals().and_then(|()| show(options));
+    let shown = command::on_signals().and_then(|()| show(options));
     if lab::interrupted() {
         bail!("interrupted; the lab is removed");
     }
@@ -90,9 +90,4 @@ fn run_on(out: &mut impl Write, stage: &Stage, requests: u32) -> Result<()> {
 fn clean() -> Result<()> {
     let removed = lab::remove_abandoned()? + lab::remove_kept()?;
     writeln!(stdout(), "labs removed: {removed}").context("cannot write to standard output")
-}
-
-/// Ends the demo in order at Ctrl-C, SIGTERM and SIGHUP: its waits fail, and the lab is removed on the way out.
-fn on_signals() -> Result<()> {
-    ctrlc::set_handler(lab::interrupt).map_err(|error| anyhow!("cannot handle signals: {error}"))
 }

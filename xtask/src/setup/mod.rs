@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs what is missing for building, the demo and the tests.
+//! `cargo xtask setup`: installs what is missing for building, the demo, the tests and the bench.
 //!
 //! Each command is printed before it runs. What cannot be installed is a failure, never a skip.
 
@@ -118,7 +118,7 @@ fn report() -> Result<()> {
     match tools.len() + packages.len() {
         0 => say("nothing is missing"),
         some => bail!(
-            "missing: {some} of what building, the demo and the tests need\nhint:  `cargo xtask setup` installs it"
+            "missing: {some} of what building, the demo, the tests and the bench need\nhint:  `cargo xtask setup` installs it"
         ),
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The Debian packages that the demo and the tests use.
+//! The Debian packages that the demo, the tests and the bench use.
 
 use std::path::Path;
 
@@ -17,11 +17,14 @@ pub(crate) enum Purpose {
     Nginx,
     /// The network tests.
     Network,
+    /// The bench's live frames and load, with what they are compared to.
+    Bench,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub(crate) const ALL: [Self; 5] = [Self::Build, Self::Check, Self::Lab, Self::Nginx, Self::Network];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Build, Self::Check, Self::Lab, Self::Nginx, Self::Network, Self::Bench];
 }
 
 /// A Debian package.
@@ -38,15 +41,20 @@ pub(super) struct Package {
     purposes: &'static [Purpose],
 }
 
-use Purpose::{Check, Lab, Network, Nginx};
+use Purpose::{Bench, Check, Lab, Network, Nginx};
 
-const PACKAGES: [Package; 10] = [
+const PACKAGES: [Package; 13] = [
     package("git", "git", "tidy asks it for the files of the tree", &[Check]),
-    package("iproute2", "ip", "sets up the machines of the lab", &[Lab, Network]),
+    package("iproute2", "ip", "sets up the machines of the lab", &[Lab, Network, Bench]),
     package("ethtool", "ethtool", "shows what the lab's devices offload", &[Network]),
     package("curl", "curl", "the HTTP client of the network tests", &[Network]),
-    package("nginx", "nginx", "the web server of the network tests and of `demo --nginx`", &[Nginx, Network])
-        .with_service("nginx"),
+    package(
+        "nginx",
+        "nginx",
+        "the web server of the network tests, of the bench and of `demo --nginx`",
+        &[Nginx, Network, Bench],
+    )
+    .with_service("nginx"),
     package("bind9", "named", "the DNS server of the network tests", &[Network]).with_service("named"),
     package("bind9-dnsutils", "dig", "the DNS client of the network tests", &[Network]),
     package("tcpdump", "tcpdump", "shows the outer sources of tunnels in the network tests", &[Network]),
@@ -57,6 +65,10 @@ const PACKAGES: [Package; 10] = [
         &[Network],
     ),
     package("iputils-ping", "ping", "shows who reaches whom in the network tests", &[Network]),
+    package("wrk", "wrk", "the client of the bench", &[Bench]),
+    package("nftables", "nft", "another balancer beside the director in the bench", &[Bench]),
+    package("haproxy", "haproxy", "another balancer beside the director in the bench", &[Bench])
+        .with_service("haproxy"),
 ];
 
 const fn package(
