@@ -4,6 +4,8 @@ use super::change::users;
 use super::writer::Writer;
 use crate::api::Change;
 use crate::config::intent::ServerName;
+use crate::config::model::{Protocol, Service};
+use std::time::Duration;
 
 impl Writer {
     /// What the operator should know beside the change itself.
@@ -40,7 +42,25 @@ impl Writer {
             ));
         }
         notes.extend(self.orders_that_hold(change));
+        notes.extend(self.unknown_ends(change));
         notes
+    }
+
+    /// What nobody can see of a drain: connections of an untracked service, before one idle timeout has passed.
+    fn unknown_ends(&self, change: &Change) -> Vec<String> {
+        let Change::ServerDrain { pool, .. } = change else { return Vec::new() };
+        let config = &self.stored.config;
+        let untracked = config.users_of(pool).filter(|service| service.is_untracked());
+        let note = |service: &Service| {
+            let timeouts = service.timeouts.milliseconds();
+            let idle = if service.protocol == Protocol::Udp { timeouts.udp } else { timeouts.established };
+            let idle = humantime::format_duration(Duration::from_millis(idle.into()));
+            format!(
+                "service {} is not tracked: which of its connections remain is known {idle} from now",
+                service.name
+            )
+        };
+        untracked.map(note).collect()
     }
 
     /// Orders that a change of the settings below them does not show.
