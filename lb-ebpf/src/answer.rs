@@ -9,11 +9,12 @@ use lb_ebpf::xdp_packet::XdpPacket;
 
 /// Turns the packet into the answer that fits, or drops it.
 #[inline]
-pub(crate) fn refuse(packet: &mut XdpPacket, work: &Work, view: &View) -> Verdict {
+pub(crate) fn refuse(packet: &mut XdpPacket, work: &mut Work, view: &View) -> Verdict {
+    let now = work.now();
     let reason = work.verdict.reason;
     let silent = view.flags & FLAG_SILENT != 0;
     match choose(&work.parsed, reason, silent, work.limit) {
-        Some(answer) if maps::may_answer(maps::now()) && write(packet, &work.parsed, answer).is_some() => {
+        Some(answer) if maps::may_answer(now) && write(packet, &work.parsed, answer).is_some() => {
             Verdict::answer(reason)
         }
         _ => Verdict::drop(reason),

@@ -32,20 +32,23 @@ struct Known {
 struct Client<'a> {
     work: &'a Work,
     flow: FlowKey,
+    now: u32,
 }
 
 /// The server of a client's packet, remembered as the service wants it.
 #[inline]
 pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Verdict> {
-    let client = Client { work, flow: work.parsed.client_flow(work.service) };
+    let flow = work.parsed.client_flow(work.service);
     if view.is_untracked()
-        && let Some(chosen) = untracked::settled(&client.flow, view)
+        && let Some(chosen) = untracked::settled(&flow, view)
     {
         work.server = chosen.reference;
         return Ok(chosen.server);
     }
-    let known = find(&client.flow, view, work.now);
-    if known.is_none() && work.parsed.segment() != Segment::Syn && maps::copying(work.now) {
+    let now = work.now();
+    let client = Client { work, flow, now };
+    let known = find(&client.flow, view, now);
+    if known.is_none() && work.parsed.segment() != Segment::Syn && maps::copying(now) {
         return Err(Verdict::drop(Reason::Migrating));
     }
     let reference = known.map_or(ServerRef::NONE, |known| known.entry.connection.server);
@@ -117,11 +120,11 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
         move_reply(&reply_flow(&work.parsed, server), &connection);
     }
     let state = TcpState::from_byte(connection.state).after(work.parsed.flags);
-    renew(entry, state, work.now);
+    renew(entry, state, client.now);
     if known.table == Table::Connections || work.parsed.segment() == Segment::Syn {
         return Ok(true);
     }
-    (connection.state, connection.last_seen) = (state as u8, work.now);
+    (connection.state, connection.last_seen) = (state as u8, client.now);
     if nat {
         promote_pair(client, &connection, server).map(|()| true)
     } else {
@@ -177,11 +180,12 @@ fn promote_pair(client: &Client<'_>, connection: &Connection, server: &'static S
 pub(crate) fn adopt(work: &mut Work, view: &View) -> Result<(), Reason> {
     let flow = work.parsed.client_flow(work.service);
     let chosen = untracked::owner(&flow, work.service, view)?;
+    let now = work.now();
     work.server = chosen.reference;
     if chosen.is_to_be_remembered() {
         let connection = Connection {
             server: chosen.reference,
-            last_seen: work.now,
+            last_seen: now,
             state: TcpState::Established.after(work.parsed.flags) as u8,
             ..Connection::default()
         };
@@ -194,13 +198,9 @@ pub(crate) fn adopt(work: &mut Work, view: &View) -> Result<(), Reason> {
 #[inline]
 pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reason> {
     let flow = work.parsed.client_flow(work.service);
-    let lasting = known == IN_CONNECTIONS;
-    let mut connection = Connection {
-        last_seen: work.now,
-        mac: mac_of(work.mac),
-        device: work.device,
-        ..Connection::default()
-    };
+    let (lasting, now) = (known == IN_CONNECTIONS, work.now());
+    let mut connection =
+        Connection { last_seen: now, mac: mac_of(work.mac), device: work.device, ..Connection::default() };
     let chosen = schedule::choose(&flow, work.service, view, Reason::NoServer, |chosen| {
         connection.server = chosen.reference;
         if chosen.server.method != Method::Nat as u8 {

@@ -232,11 +232,18 @@ pub(crate) fn interface(device: u16) -> Option<&'static Interface> {
     INTERFACES.get(u32::from(device)).filter(|interface| interface.ifindex != 0)
 }
 
-/// The device index of an interface, below 256.
+/// The interface that a frame came in by, and its device index, below 256.
+///
+/// The agent gives an interface the index that the low byte of its number is, if that is free: then nothing is hashed.
 #[inline]
-pub(crate) fn device_of(ifindex: u32) -> Option<u8> {
+pub(crate) fn arrival(ifindex: u32) -> Option<(u8, &'static Interface)> {
+    let usual = ifindex as u8;
+    if let Some(interface) = interface(u16::from(usual)).filter(|interface| interface.ifindex == ifindex) {
+        return Some((usual, interface));
+    }
     // SAFETY: the value is one word, written before the first frame comes in by the interface.
-    unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())
+    let device = unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())?;
+    Some((device, interface(u16::from(device))?))
 }
 
 /// Sends the frame out by a device; `None` if there is no such device.

@@ -21,7 +21,7 @@ use zerocopy::network_endian::U16;
 pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
     let Some(flow) = reply_flow(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
     let found = maps::connection(&flow).or_else(|| maps::half_open(&flow));
-    if found.is_none() && !maps::copying(maps::now()) {
+    if found.is_none() && !maps::copying(work.now()) {
         return Verdict::pass(Reason::NotAService);
     }
     match (work.arrive(packet), found) {
@@ -50,7 +50,8 @@ fn back(packet: &mut XdpPacket, work: &mut Work, entry: Entry) -> Result<Verdict
     if work.parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    renew(entry, TcpState::from_byte(connection.state).after(work.parsed.flags), work.now);
+    let now = work.now();
+    renew(entry, TcpState::from_byte(connection.state).after(work.parsed.flags), now);
     (work.service, work.server, work.reply) = (server.service, connection.server, true);
     let parsed = &work.parsed;
     let exit = Exit::find(NextHop { mac: connection.mac, device: u16::from(connection.device) })?;

@@ -18,8 +18,8 @@ pub(crate) struct Work {
     pub(crate) parsed: Parsed,
     /// MAC address that it came from, as a word, from [`Work::arrive`] on.
     pub(crate) mac: u64,
-    /// Coarse monotonic clock in milliseconds, modulo 2^32, from [`Work::arrive`] on.
-    pub(crate) now: u32,
+    /// Coarse monotonic clock in milliseconds, modulo 2^32; 0 until [`Work::now`] was asked.
+    now: u32,
     /// What becomes of it.
     pub(crate) verdict: Verdict,
     /// Service id, or 0.
@@ -55,7 +55,7 @@ impl Work {
         work
     }
 
-    /// Notes when and where the packet came in; leaves with the verdict if that ends its way.
+    /// Notes where the packet came in; leaves with the verdict if that ends its way.
     ///
     /// A frame for another machine passes: a switch floods what it has not learnt, an interface in promiscuous mode
     /// shows it to the program, and it must not be forwarded twice. A packet that came in by an interface that the
@@ -67,14 +67,22 @@ impl Work {
     )]
     pub(crate) fn arrive(&mut self, packet: &XdpPacket) -> Result<(), Verdict> {
         let unknown = Verdict::drop(Reason::NoDevice);
-        let device = maps::device_of(self.ifindex).ok_or(unknown)?;
-        let interface = maps::interface(u16::from(device)).ok_or(unknown)?;
+        let (device, interface) = maps::arrival(self.ifindex).ok_or(unknown)?;
         let ethernet: &EthernetHeader = packet.load(0).ok_or(Verdict::pass(Reason::Truncated))?;
         if mac_word(interface.mac) != mac_word(ethernet.destination) {
             return Err(Verdict::pass(Reason::OtherMac));
         }
-        (self.mac, self.now, self.device) = (mac_word(ethernet.source), maps::now(), device);
+        (self.mac, self.device) = (mac_word(ethernet.source), device);
         Ok(())
+    }
+
+    /// The time of the packet: the clock is read when it is asked for, and once.
+    #[inline]
+    pub(crate) fn now(&mut self) -> u32 {
+        if self.now == 0 {
+            self.now = maps::now();
+        }
+        self.now
     }
 }
 

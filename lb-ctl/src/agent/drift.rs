@@ -51,6 +51,7 @@ impl Writer {
         if self.problem.is_some() || self.drift.next.is_some_and(|next| began < next) {
             return;
         }
+        let before = datapath::processor_time();
         match self.found() {
             Ok(found) if found.is_empty() => {}
             // The network may have changed, and the kernel with it, before its notice came here.
@@ -58,9 +59,10 @@ impl Writer {
             Ok(_) => self.repair(),
             Err(error) => self.note_problem(Some(error)),
         }
-        tracing::debug!(took = ?began.elapsed(), "looked for drift");
+        let took = datapath::processor_time().saturating_sub(before);
+        tracing::debug!(?took, "looked for drift");
         let (least, most) = PERIOD;
-        self.drift.next = Some(began + (began.elapsed() * SHARE).clamp(least, most));
+        self.drift.next = Some(began + (took * SHARE).clamp(least, most));
     }
 
     /// What the agent did not do.

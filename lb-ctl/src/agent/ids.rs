@@ -103,6 +103,18 @@ impl Ids {
         Self { what, limit, busy: busy.into_iter().collect(), next: 1 }
     }
 
+    /// The number `wanted` if it is free, else the next free one.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if all are busy.
+    pub fn take_near(&mut self, wanted: u32) -> Result<u32, Full> {
+        let is_number = (1..self.limit).contains(&wanted);
+        let id = if is_number && !self.busy.contains(&wanted) { wanted } else { self.take()? };
+        self.busy.insert(id);
+        Ok(id)
+    }
+
     /// The next free number.
     ///
     /// # Errors
@@ -127,6 +139,14 @@ mod tests {
         let mut ids = Ids::new("views", 6, [2, 4, 9]);
         assert_eq!([ids.take(), ids.take(), ids.take()], [Ok(1), Ok(3), Ok(5)]);
         assert_eq!(ids.take(), Err(Full { what: "views", wanted: 1, limit: 5 }));
+    }
+
+    #[test]
+    fn a_number_that_is_wanted_is_given_once() {
+        let mut ids = Ids::new("devices", 6, [2]);
+        let wanted = [5, 5, 2, 0, 7].map(|wanted| ids.take_near(wanted));
+        assert_eq!(wanted[..3], [Ok(5), Ok(1), Ok(3)]);
+        assert_eq!((&wanted[3], wanted[4].is_err()), (&Ok(4), true));
     }
 
     #[test]

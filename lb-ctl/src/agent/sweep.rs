@@ -14,6 +14,13 @@ pub(super) struct Sweeper {
     next: Option<Instant>,
 }
 
+impl Sweeper {
+    /// Has the next sweep come as soon as it can.
+    pub(super) const fn come_soon(&mut self) {
+        self.next = None;
+    }
+}
+
 impl Writer {
     /// Ends the quarantine of what waited for a grace period; then sweeps, if it is time.
     pub(super) fn sweep(&mut self) {
@@ -25,7 +32,12 @@ impl Writer {
         if self.sweeper.next.is_some_and(|next| began < next) {
             return;
         }
-        match datapath::now_ms().and_then(|now| self.datapath.sweep(now)) {
+        let before = datapath::processor_time();
+        let swept = datapath::now_ms().and_then(|now| self.datapath.sweep(now));
+        let took = datapath::processor_time().saturating_sub(before);
+        tracing::debug!(?took, "swept the connections");
+        self.sweeper.next = Some(began + (took * SHARE).min(Duration::from_mins(1)));
+        match swept {
             Ok(report) => {
                 self.sweeper.report = report;
                 self.settle_slots();
@@ -36,7 +48,6 @@ impl Writer {
             }
             Err(error) => tracing::error!(%error, "could not sweep the connections"),
         }
-        self.sweeper.next = Some(began + (began.elapsed() * SHARE).min(Duration::from_mins(1)));
     }
 
     fn pass_grace(&mut self) -> bool {

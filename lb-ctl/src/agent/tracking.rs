@@ -5,6 +5,7 @@ use super::reconcile::{Moment, Pace, Standing, settle};
 use super::writer::Writer;
 use crate::api::{Failure, SlotProgress};
 use crate::datapath;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Time between two steps.
@@ -39,30 +40,39 @@ impl Writer {
         }
     }
 
-    /// Does to the slots what the time and the last sweep ask for; then the next ones follow.
+    /// Does to the slots what the last sweep asks for; then the next ones follow.
     pub(super) fn settle_slots(&mut self) {
-        if !self.unsettled {
-            return;
-        }
-        if let Err(failure) = self.age_slots() {
-            tracing::error!(error = %failure.message, "slots could not settle");
-        }
+        let deviating = std::mem::take(&mut self.sweeper.report.deviating);
+        self.age_slots(Some(&deviating));
         if self.held && self.problem.is_none() {
             self.converge();
         }
     }
 
-    fn age_slots(&mut self) -> Result<(), Failure> {
+    /// Does to the slots what the time asks for, and a sweep if one has just found `deviating` slots.
+    pub(super) fn age_slots(&mut self, deviating: Option<&BTreeSet<u32>>) {
+        if !self.unsettled {
+            return;
+        }
+        match self.try_to_age_slots(deviating) {
+            // What rests now needs fewer entries: the next sweep takes them away.
+            Ok(true) if deviating.is_none() => self.sweeper.come_soon(),
+            Ok(_) => {}
+            Err(failure) => tracing::error!(error = %failure.message, "slots could not settle"),
+        }
+    }
+
+    /// Whether something changed.
+    fn try_to_age_slots(&mut self, deviating: Option<&BTreeSet<u32>>) -> Result<bool, Failure> {
         let kernel = self.datapath.snapshot().map_err(|error| failure(&error))?;
         let now = datapath::uptime_ms().map_err(|error| failure(&error))?;
         let moment = Moment { quarantine: &self.quarantine, pace: Pace::Hold, now };
-        let plan = settle(&kernel, &self.sweeper.report.deviating, moment);
-        let plan = plan.map_err(|full| super::limits::full(&full))?;
+        let plan = settle(&kernel, deviating, moment).map_err(|full| super::limits::full(&full))?;
         let standing = Standing::of(&kernel);
         self.owners = standing.owners;
         self.unsettled = standing.unsettled || self.held;
         self.datapath.apply(&plan.writes).map_err(|error| failure(&error))?;
         self.quarantine.add(plan.freed);
-        Ok(())
+        Ok(!plan.writes.is_empty())
     }
 }

@@ -181,6 +181,7 @@ impl Writer {
         supervisor::tell_alive();
         self.beat();
         self.file.look().await;
+        self.age_slots(None);
         self.sweep();
         self.watch_unsent();
         if let Err(failure) = self.settle_tables() {

@@ -178,6 +178,10 @@ impl Maps {
             self.devices.remove(&device)?;
             return self.interfaces.set(&device, interface);
         }
+        if old != interface.ifindex {
+            // The program goes by the number: all else is there when that is.
+            self.interfaces.set(&device, &Interface { ifindex: 0, ..*interface })?;
+        }
         self.interfaces.set(&device, interface)?;
         self.devices.set(&device, &Device { ifindex: interface.ifindex, program: 0 })?;
         self.interface_keys.set(&interface.ifindex, &device)

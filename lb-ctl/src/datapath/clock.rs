@@ -3,6 +3,7 @@
 use super::error::{Result, kernel};
 use super::sys::{self, RawMap};
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::Duration;
 use zerocopy::IntoBytes as _;
 
 /// The program's clock: coarse, monotonic, milliseconds modulo 2^32.
@@ -24,6 +25,15 @@ pub fn now_ms() -> Result<u32> {
 pub fn uptime_ms() -> Result<u64> {
     let time = sys::coarse_clock().map_err(kernel("read the coarse clock"))?;
     Ok((time.tv_sec as u64).wrapping_mul(1_000).wrapping_add(time.tv_nsec as u64 / 1_000_000))
+}
+
+/// How long this thread has had a processor; nothing where that is not known.
+#[expect(clippy::cast_sign_loss, reason = "a processor's time starts at zero")]
+pub fn processor_time() -> Duration {
+    let time = sys::thread_clock().ok();
+    time.map_or(Duration::ZERO, |time| {
+        Duration::new(time.tv_sec as u64, u32::try_from(time.tv_nsec).unwrap_or(0))
+    })
 }
 
 /// Waits until no packet that was under way when it was called is under way any more: about 10 ms, blocking.

@@ -42,7 +42,7 @@ mod verifier;
 mod xdp_mode;
 
 pub use attach::{AttachMode, Attached};
-pub use clock::{grace, now_ms, uptime_ms};
+pub use clock::{grace, now_ms, processor_time, uptime_ms};
 pub use debug_log::DebugLog;
 pub use error::{DatapathError, Result};
 pub use events::Events;

@@ -106,11 +106,12 @@ fn by_flows(
 pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
     let site = Site { scheduler: Scheduler::Mh, method: Method::Dr, v6: false, udp: false, servers: 8 };
     let empty = Site { servers: 0, ..site };
+    let tracked = Site { scheduler: Scheduler::Wrr, ..site };
     let table: [(&str, Site, Kind, u32, Action, Reason); 4] = [
         ("pass-v4-tcp", site, Kind::NotOurs, 1, Action::Pass, Reason::NotAService),
         ("no-server-v4-tcp", empty, Kind::First, 1, Action::Drop, Reason::NoServer),
-        ("new-v4-tcp", site, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
-        ("new-full-v4-tcp", site, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
+        ("new-v4-tcp", tracked, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
+        ("new-full-v4-tcp", tracked, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
     ];
     for (name, site, kind, flows, action, reason) in table.into_iter().filter(|(name, ..)| wanted(name)) {
         let full = name.starts_with("new-full");

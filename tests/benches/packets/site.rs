@@ -10,9 +10,9 @@ use lb_common::flow::{TCP, UDP};
 use lb_common::maps::SETTING_NAT;
 use lb_common::scheduler::Scheduler;
 use lb_common::server::{Method, ServerState};
-use lb_common::service::{FLAG_SILENT, ServiceKey, Timeouts};
+use lb_common::service::{FLAG_SILENT, FLAG_UNTRACKED, ServiceKey, Timeouts};
 use lb_ctl::agent::ids::Quarantine;
-use lb_ctl::agent::reconcile::reconcile;
+use lb_ctl::agent::reconcile::{Moment, Pace, reconcile};
 use lb_ctl::agent::tables::{Device, Server, Service, Tables};
 use lb_ctl::datapath::Datapath;
 use lb_tests::packet::{ACK, CLIENT_MAC, DIRECTOR_MAC, Mac, PacketBuilder, tcp, udp};
@@ -70,10 +70,15 @@ impl Site {
             port: PORT,
             protocol,
             scheduler: self.scheduler,
-            flags: FLAG_SILENT,
+            flags: FLAG_SILENT | self.untracked(),
             timeouts: Timeouts { syn: u32::MAX / 4, udp: u32::MAX / 4, ..Timeouts::default() },
             servers: (0..servers).map(|number| self.server(vip, number)).collect(),
         }
+    }
+
+    /// As it is by default.
+    const fn untracked(self) -> u8 {
+        if matches!(self.scheduler, Scheduler::Mh | Scheduler::Sh) { FLAG_UNTRACKED } else { 0 }
     }
 
     fn server(self, vip: IpAddr, number: u16) -> Server {
@@ -191,8 +196,8 @@ fn mac(number: u16) -> Mac {
 /// Loads the program with tables of these sizes, and writes `tables` as the agent does.
 pub(crate) fn load(entries: &[(&'static str, u32)], tables: &Tables) -> Result<Datapath> {
     let mut datapath = Datapath::open_unpinned_with(entries)?;
-    let plan = reconcile(tables, &datapath.snapshot()?, &Quarantine::default())
-        .context("the tables are too small")?;
+    let moment = Moment { quarantine: &Quarantine::default(), pace: Pace::Whole, now: 0 };
+    let plan = reconcile(tables, &datapath.snapshot()?, moment).context("the tables are too small")?;
     datapath.apply(&plan.writes)?;
     Ok(datapath)
 }

@@ -108,6 +108,10 @@ impl Flows {
             }
             (Came::To(server), Some(seen)) if server == seen.server => {
                 all[flow] = Some(Seen { when, ..seen });
+                // A server that was dead meanwhile has no connection any more, though it is at the same address.
+                if self.dead.since(server, seen.when) {
+                    self.begin_anew(flow);
+                }
             }
             (_, before) => {
                 if came == Came::Reset {

@@ -70,7 +70,9 @@ fn live(name: &str, amount: &Amount) -> Result<()> {
     let changed = Instant::now();
     pool.wait_until_slots_follow()?;
     let only_deviating = || (pool.remembered().ok()? <= pool.deviating(&flows).ok()?).then_some(());
-    wait_for(2 * IDLE + SLACK, "the table to hold no more than what deviates", only_deviating)?;
+    wait_for(2 * IDLE + SLACK, "the table to hold no more than what deviates", only_deviating).with_context(
+        || format!("{:?} are there, {:?} deviate", pool.remembered().ok(), pool.deviating(&flows).ok()),
+    )?;
     let took = changed.elapsed();
     flows.check()?;
     println!(
@@ -87,7 +89,8 @@ fn live(name: &str, amount: &Amount) -> Result<()> {
     load.stop()?;
     let ended = Instant::now();
     let at_rest = || (pool.remembered().ok()? == 0 && pool.is_settled().ok()?).then_some(());
-    wait_for(2 * IDLE + SLACK, "an empty table and slots that have settled", at_rest)?;
+    wait_for(2 * IDLE + SLACK, "an empty table and slots that have settled", at_rest)
+        .with_context(|| pool.described().unwrap_or_default() + &agents.last().map(|agent| agent.log().unwrap_or_default()).unwrap_or_default())?;
     println!("empty and settled {:.1} s after the last packet", ended.elapsed().as_secs_f64());
     Ok(())
 }

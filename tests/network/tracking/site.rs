@@ -1,5 +1,6 @@
 //! The service and its servers, which are no more than addresses: what changes of them, and what the kernel holds.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -243,6 +244,23 @@ impl Pool {
             Some(named.address != Address::from_v4(own.octets()))
         };
         Ok(flows.owners().into_iter().filter(|owner| deviates(*owner) == Some(true)).count())
+    }
+
+    /// What the tables hold, for the report of a failure.
+    pub(super) fn described(&self) -> Result<String> {
+        let kernel = self.reader.snapshot()?;
+        let mut states = BTreeMap::new();
+        for slot in kernel.views.values().filter_map(|view| kernel.slots.get(&view.slots.first)).flatten() {
+            *states.entry(format!("{:?} {:?} {}", slot.state(), slot.current(), slot.mark())).or_insert(0) +=
+                1;
+        }
+        let mut entries = Vec::new();
+        self.reader.for_each_connection(|key, entry| entries.push(format!("{key:?} {entry:?}")))?;
+        self.reader.for_each_half_open(|key, entry| entries.push(format!("half open: {key:?} {entry:?}")))?;
+        entries.truncate(3);
+        let (status, log) =
+            (self.balanced.site.director.lb("list")?, self.balanced.site.director.lb("status")?);
+        Ok(format!("slots: {states:#?}\nentries: {entries:#?}\n{status}\n{log}\nviews: {:#?}", kernel.views))
     }
 
     /// Whether every slot has settled, and no older table is asked.

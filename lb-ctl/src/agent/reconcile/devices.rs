@@ -26,7 +26,8 @@ pub(super) fn reconcile(
         let interface = Interface { ifindex: *ifindex, mtu: device.mtu, mac: device.mac };
         let index = match known.get(ifindex) {
             Some(index) => *index,
-            None => u16::try_from(ids.take()?).unwrap_or(0),
+            // The program looks there first.
+            None => u16::try_from(ids.take_near(*ifindex % MAX_DEVICES)?).unwrap_or(0),
         };
         if kernel.interfaces.get(&index) != Some(&interface) {
             draft.push(Stage::Devices, Write::Interface(index, interface));

@@ -21,13 +21,13 @@ pub struct Standing {
     pub owners: BTreeSet<ServerRef>,
 }
 
-/// The writes for the time that has passed, and for a sweep that has just found `deviating`: the slots (by index) from
+/// The writes for the time that has passed, and for a sweep if one has just found `deviating`: the slots (by index) from
 /// which remembered flows deviate.
 ///
 /// # Errors
 ///
 /// [`Full`] if there is no free view; nothing has been written then.
-pub fn settle(kernel: &Kernel, deviating: &BTreeSet<u32>, moment: Moment<'_>) -> Result<Plan, Full> {
+pub fn settle(kernel: &Kernel, deviating: Option<&BTreeSet<u32>>, moment: Moment<'_>) -> Result<Plan, Full> {
     let mut draft = Draft::default();
     let mut free = free_views(kernel, moment.quarantine);
     for (id, view) in views(kernel) {
@@ -52,12 +52,18 @@ fn views(kernel: &Kernel) -> impl Iterator<Item = (u32, &View)> {
     kernel.services.iter().filter_map(|(id, index)| Some((*id, kernel.views.get(index)?)))
 }
 
-fn changes(view: &View, kernel: &Kernel, (deviating, now): (&BTreeSet<u32>, Epoch)) -> Vec<(u32, Slot)> {
+fn changes(
+    view: &View,
+    kernel: &Kernel,
+    (deviating, now): (Option<&BTreeSet<u32>>, Epoch),
+) -> Vec<(u32, Slot)> {
     let slots = kernel.slots.get(&view.slots.first).into_iter().flatten();
     let after = |(index, slot): (u32, &Slot)| {
         let aged = slot.aged(is_nat(kernel, slot.current()), now);
-        let swept = is_able(kernel, slot.current()).then(|| aged.swept(deviating.contains(&index)));
-        Some((index, swept.unwrap_or(aged))).filter(|(_, after)| after != slot)
+        // A slot that has just come to rest was another one while the sweep looked.
+        let swept = deviating.filter(|_| aged == *slot && is_able(kernel, slot.current()));
+        let after = swept.map_or(aged, |deviating| aged.swept(deviating.contains(&index)));
+        Some((index, after)).filter(|(_, after)| after != slot)
     };
     (view.slots.first..).zip(slots).filter_map(after).collect()
 }

@@ -141,8 +141,17 @@ pub(super) fn give_back_heap() {
 
 /// The coarse monotonic clock.
 pub(super) fn coarse_clock() -> io::Result<libc::timespec> {
+    clock(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// How long this thread has had a processor.
+pub(super) fn thread_clock() -> io::Result<libc::timespec> {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn clock(which: libc::clockid_t) -> io::Result<libc::timespec> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` outlives the call.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    let result = unsafe { libc::clock_gettime(which, &raw mut time) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(time) }
 }
