@@ -33,6 +33,19 @@ impl Address {
         Self { high: u64::from_ne_bytes(*high), low: u64::from_ne_bytes(*low) }
     }
 
+    /// The address of four bytes, the first of which is the lowest of `word`.
+    #[inline]
+    pub const fn from_v4_word(word: u32) -> Self {
+        Self { high: 0, low: u64::from_le(V4_PREFIX << 16 | (word as u64) << 32) }
+    }
+
+    /// The address of sixteen bytes, of each four of which the first is the lowest of a word.
+    #[inline]
+    pub const fn from_v6_words([a, b, c, d]: [u32; 4]) -> Self {
+        let high = u64::from_le(a as u64 | (b as u64) << 32);
+        Self { high, low: u64::from_le(c as u64 | (d as u64) << 32) }
+    }
+
     /// The sixteen bytes, most significant first.
     #[inline]
     pub fn octets(&self) -> [u8; 16] {

@@ -201,6 +201,24 @@ pub struct Interface {
     pub mac: [u8; 6],
 }
 
+impl Interface {
+    /// Its MAC address as a word, see [`mac_word`].
+    #[inline]
+    pub fn mac_word(&self) -> u64 {
+        let [_, middle, last]: [u32; 3] = zerocopy::transmute!(*self);
+        u64::from(u32::from_le(middle) >> 16) | u64::from(u32::from_le(last)) << 16
+    }
+}
+
+impl NextHop {
+    /// The MAC address as a word, see [`mac_word`].
+    #[inline]
+    pub fn mac_word(&self) -> u64 {
+        let word: u64 = zerocopy::transmute!(*self);
+        u64::from_le(word) & 0xffff_ffff_ffff
+    }
+}
+
 /// Largest number of devices: a connection remembers its client's device in a byte.
 pub const MAX_DEVICES: u32 = 256;
 
@@ -222,6 +240,8 @@ mod tests {
         let mac = [2, 0xff, 0, 1, 0x80, 9];
         assert_eq!(mac_of(mac_word(mac)), mac);
         assert_eq!(mac_word(mac) >> 48, 0);
+        assert_eq!(Interface { ifindex: u32::MAX, mtu: u16::MAX, mac }.mac_word(), mac_word(mac));
+        assert_eq!(NextHop { mac, device: u16::MAX }.mac_word(), mac_word(mac));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use lb_common::forward::nat::End;
 use lb_common::forward::{dr, ipip, nat, set_frame_addresses, too_big};
 use lb_common::packet::Parsed;
-use lb_common::server::{Interface, Method, NextHop, Server, mac_of, mac_word};
+use lb_common::server::{Interface, Method, NextHop, Server};
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
 use zerocopy::network_endian::U16;
@@ -69,8 +69,7 @@ impl Exit {
     #[inline]
     pub(crate) fn leave(&self, packet: &mut XdpPacket, ifindex: u32, reason: Reason) -> Verdict {
         let device = if self.interface.ifindex == ifindex { 0 } else { self.next_hop.device };
-        let (source, destination) = (mac_word(self.interface.mac), mac_word(self.next_hop.mac));
-        match set_frame_addresses(packet, mac_of(source), mac_of(destination)) {
+        match set_frame_addresses(packet, self.interface.mac_word(), self.next_hop.mac_word()) {
             Some(()) => Verdict::forward(reason, device),
             None => Verdict::drop(Reason::Truncated),
         }

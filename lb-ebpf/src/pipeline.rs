@@ -20,7 +20,7 @@ pub(crate) fn run(context: *mut xdp_md) -> u32 {
     let packet = XdpPacket::new(context);
     let mut place = MaybeUninit::uninit();
     let work = Work::begin(&mut place, &packet);
-    match parse(&packet, &mut work.parsed) {
+    match parse(&packet, work.bytes as usize, &mut work.parsed) {
         Ok(()) => ours(context, work),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }

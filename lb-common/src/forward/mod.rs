@@ -63,15 +63,15 @@ pub fn decrement_ttl<P: PacketBytes + ?Sized>(packet: &mut P, family: Family) ->
     Some(())
 }
 
-/// Writes the MAC addresses of the next stretch of the way.
+/// Writes the MAC addresses, as words, of the next stretch of the way.
 #[inline]
 pub fn set_frame_addresses<P: PacketBytes + ?Sized>(
     packet: &mut P,
-    source: [u8; 6],
-    destination: [u8; 6],
+    source: u64,
+    destination: u64,
 ) -> Option<()> {
     let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
-    ethernet.destination = destination;
-    ethernet.source = source;
+    P::set_mac(&mut ethernet.destination, destination);
+    P::set_mac(&mut ethernet.source, source);
     Some(())
 }

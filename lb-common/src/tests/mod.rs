@@ -43,7 +43,7 @@ impl PacketResize for Frame {
 
 pub(crate) fn parsed(frame: &Frame) -> Result<Parsed, Reason> {
     let mut parsed = Parsed::default();
-    parse(frame, &mut parsed).map(|()| parsed)
+    parse(frame, frame.frame_len(), &mut parsed).map(|()| parsed)
 }
 
 /// A TCP or UDP frame with right checksums, computed word by word.

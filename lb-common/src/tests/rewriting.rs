@@ -6,7 +6,7 @@ use crate::answer::{self, Answer};
 use crate::flow::{TCP, UDP};
 use crate::forward::{decrement_ttl, ipip, nat, nat::End, set_frame_addresses, too_big};
 use crate::packet::Family;
-use crate::server::{Method, Server};
+use crate::server::{Method, Server, mac_word};
 use crate::verdict::Reason;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -148,7 +148,7 @@ proptest! {
         let server = Server { address: server_address(outer_v6), source: server_address(outer_v6), ..Server::default() };
         let mut there = before.clone();
         ipip::encapsulate(&mut there, &packet, &server).unwrap();
-        set_frame_addresses(&mut there, [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]).unwrap();
+        set_frame_addresses(&mut there, mac_word([2, 0, 0, 0, 0, 2]), mac_word([2, 0, 0, 0, 0, 1])).unwrap();
         prop_assert_eq!(there.0.len(), before.0.len() + if outer_v6 { 40 } else { 20 });
         let tunnelled = ipip::tunnelled(&there).unwrap();
         prop_assert_eq!((tunnelled.outer, tunnelled.inner), (server.address, packet.destination));

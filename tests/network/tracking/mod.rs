@@ -89,8 +89,10 @@ fn live(name: &str, amount: &Amount) -> Result<()> {
     load.stop()?;
     let ended = Instant::now();
     let at_rest = || (pool.remembered().ok()? == 0 && pool.is_settled().ok()?).then_some(());
-    wait_for(2 * IDLE + SLACK, "an empty table and slots that have settled", at_rest)
-        .with_context(|| pool.described().unwrap_or_default() + &agents.last().map(|agent| agent.log().unwrap_or_default()).unwrap_or_default())?;
+    wait_for(2 * IDLE + SLACK, "an empty table and slots that have settled", at_rest).with_context(|| {
+        pool.described().unwrap_or_default()
+            + &agents.last().map(|agent| agent.log().unwrap_or_default()).unwrap_or_default()
+    })?;
     println!("empty and settled {:.1} s after the last packet", ended.elapsed().as_secs_f64());
     Ok(())
 }
