@@ -1,0 +1,89 @@
+//! `cargo xtask bench`: what a packet costs, with the yardsticks of the same run.
+
+mod document;
+mod machine;
+mod number;
+mod row;
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use lb_tests::lab;
+use serde_json::Value;
+
+use crate::command::{self, cargo, say};
+use crate::setup::{self, Purpose};
+use crate::{build, workspace};
+use row::Row;
+
+/// The harness in the kernel.
+const OBJECT: &str = "target/bpf/bench.o";
+/// The document that a whole run is written to.
+const DOCUMENT: &str = "docs/performance.md";
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Write a JSON array of rows to the standard output instead of a table, and all else to the standard error
+    #[arg(long)]
+    json: bool,
+    /// Only rows with this in their name, and the yardsticks; docs/performance.md stays as it is
+    #[arg(long, value_name = "PART", default_value = "")]
+    rows: String,
+}
+
+/// Builds the programs and the bench, and runs it on one CPU. A whole run is written to docs/performance.md.
+///
+/// # Errors
+/// Something cannot be built, or a packet was not treated as it must be.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    lab::require_root()?;
+    if options.json {
+        command::keep_stdout_clean();
+    }
+    setup::ensure(&[Purpose::Build])?;
+    build::programs()?;
+    // Read before the run: the document says which tree was measured.
+    let machine = machine::describe()?;
+    let (mut values, mut rows) = (Vec::new(), Vec::new());
+    measure(options, &mut |line| {
+        let value: Value = serde_json::from_str(line).with_context(|| format!("no row: {line}"))?;
+        let row = Row::of(&value).with_context(|| format!("no row: {line}"))?;
+        rows.push(row);
+        if let (Some(row), false) = (rows.last(), options.json) {
+            say(&row.shown(row::yardstick(&rows)));
+        }
+        values.push(value);
+        Ok(())
+    })?;
+    if options.rows.is_empty() {
+        write(&machine, &rows)?;
+    }
+    if options.json {
+        command::print(&serde_json::to_string_pretty(&values)?)?;
+    }
+    Ok(())
+}
+
+/// Runs the benches; `take` gets each row as a line of JSON.
+fn measure(options: &Options, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    let object = workspace::at(OBJECT);
+    let mut packets = bench("packets", &options.rows);
+    packets.arg("--object").arg(object);
+    command::lines(&mut packets, take)
+}
+
+/// The bench `name` of the tests' package, for rows with `part` in their name.
+fn bench(name: &str, part: &str) -> std::process::Command {
+    cargo(&["bench", "--package", "lb-tests", "--bench", name, "--", "--rows", part])
+}
+
+fn write(machine: &str, rows: &[Row]) -> Result<()> {
+    let path = workspace::at(DOCUMENT);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = document::with_tables(&text, &document::tables(machine, rows))
+        .with_context(|| format!("cannot write the tables to {}", path.display()))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("{DOCUMENT}: {} rows", rows.len()));
+    Ok(())
+}
