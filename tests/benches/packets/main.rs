@@ -1,6 +1,10 @@
 //! The bench: nanoseconds a packet, a line of JSON for each row. `cargo xtask bench` builds what it needs and runs it.
 
+mod floors;
+mod growth;
 mod harness;
+mod machine;
+mod measure;
 mod rows;
 mod site;
 
@@ -9,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use harness::Harness;
-use lb_tests::measure;
+use machine::Work;
 
 /// Measures the packet path.
 #[derive(Debug, Parser)]
@@ -29,11 +33,14 @@ fn main() -> Result<()> {
     let Arguments { object, rows: part, .. } = Arguments::parse();
     lb_tests::program::stay_on_one_cpu();
     let mut harness = Harness::load(&object)?;
-    let rows = &mut |row| measure::print(&row);
+    let work = Work::begin()?;
+    let rows = &mut |row| lb_tests::measure::print(&row);
     let wanted = |name: &str| name.contains(&part);
     rows::yardsticks(&mut harness, rows)?;
+    floors::rows(&mut harness, &object, &wanted, rows)?;
     rows::others(&mut harness, &wanted, rows)?;
     rows::forwarding(&mut harness, &wanted, rows)?;
     rows::replies(&mut harness, &wanted, rows)?;
-    rows::growth(&mut harness, &wanted, rows)
+    growth::rows(&mut harness, &wanted, rows)?;
+    rows(work.of_others()?)
 }

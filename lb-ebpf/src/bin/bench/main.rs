@@ -1,10 +1,12 @@
 //! The bench's harness: puts the packet back as it was, takes the next flow, hands over to the program under test. And the
-//! yardsticks, which do nothing that could be left out.
+//! yardsticks, which do nothing that could be left out. The floors have a file of their own.
 //!
 //! `BPF_PROG_TEST_RUN` hands each repetition the packet as the one before left it.
 #![no_std]
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the attribute macro passes the context by value")]
+
+mod floors;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_redirect;
