@@ -30,6 +30,11 @@ pub(crate) fn lb_ctl() -> Result<()> {
     run(&mut cargo(&["build", "--package", "lb-ctl"]))
 }
 
+/// Builds `lb-ctl` as operators have it, in the place where the benches look.
+pub(crate) fn released_lb_ctl() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--package", "lb-ctl"]))
+}
+
 /// Builds the programs and puts them where `lb-ctl` embeds them.
 pub(crate) fn programs() -> Result<()> {
     toolchain::check()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a packet costs, with the yardsticks of the same run.
+//! `cargo xtask bench`: what a packet costs, with the yardsticks of the same run, and how fast the agent is.
 
 mod document;
 mod machine;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     rows: String,
 }
 
-/// Builds the programs and the bench, and runs it on one CPU. A whole run is written to docs/performance.md.
+/// Builds the programs, the agent and the benches, and runs these. A whole run is written to docs/performance.md.
 ///
 /// # Errors
 /// Something cannot be built, or a packet was not treated as it must be.
@@ -41,8 +41,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.json {
         command::keep_stdout_clean();
     }
-    setup::ensure(&[Purpose::Build])?;
+    setup::ensure(&[Purpose::Build, Purpose::Lab])?;
     build::programs()?;
+    build::released_lb_ctl()?;
     // Read before the run: the document says which tree was measured.
     let machine = machine::describe()?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());
@@ -70,7 +71,10 @@ fn measure(options: &Options, take: &mut dyn FnMut(&str) -> Result<()>) -> Resul
     let object = workspace::at(OBJECT);
     let mut packets = bench("packets", &options.rows);
     packets.arg("--object").arg(object);
-    command::lines(&mut packets, take)
+    for bench in [&mut packets, &mut bench("control", &options.rows)] {
+        command::lines(bench, take)?;
+    }
+    Ok(())
 }
 
 /// The bench `name` of the tests' package, for rows with `part` in their name.
