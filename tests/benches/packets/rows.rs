@@ -106,17 +106,22 @@ pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
     Ok(())
 }
 
-pub(crate) fn load(site: Site, flows: u32) -> Result<Datapath> {
+/// Room for this many flows of a site.
+pub(crate) fn sizes(site: Site, flows: u32) -> [(&'static str, u32); 3] {
     let sides = if site.method == Method::Nat { 2 } else { 1 };
-    site::load(
-        &[HALF_OPEN, ("CONNECTIONS", (flows.max(1 << 16)) * sides + (1 << 12)), ("SLOTS", 1 << 17)],
-        &site.tables(0),
-    )
+    [HALF_OPEN, ("CONNECTIONS", (flows.max(1 << 16)) * sides + (1 << 12)), ("SLOTS", 1 << 17)]
 }
+
+pub(crate) fn load(site: Site, flows: u32) -> Result<Datapath> {
+    site::load(&sizes(site, flows), &site.tables(0))
+}
+
+/// The usual table of first packets, and room for many connections.
+pub(crate) const USUAL: [(&str, u32); 2] = [("CONNECTIONS", 1 << 20), ("SLOTS", 1 << 17)];
 
 /// The program with the usual table of first packets.
 pub(crate) fn usual(site: Site) -> Result<Datapath> {
-    site::load(&[("CONNECTIONS", 1 << 20), ("SLOTS", 1 << 17)], &site.tables(0))
+    site::load(&USUAL, &site.tables(0))
 }
 
 /// The program with a full table of connections, and the usual one of first packets.
@@ -145,7 +150,7 @@ pub(crate) fn open(harness: &mut Harness, site: Site, flows: std::ops::Range<u32
     Ok(())
 }
 
-const fn forwarded(method: Method) -> Reason {
+pub(crate) const fn forwarded(method: Method) -> Reason {
     match method {
         Method::Dr => Reason::ForwardedDr,
         Method::Nat => Reason::ForwardedNat,

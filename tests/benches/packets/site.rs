@@ -190,7 +190,11 @@ fn mac(number: u16) -> Mac {
 
 /// Loads the program with tables of these sizes, and writes `tables` as the agent does.
 pub(crate) fn load(entries: &[(&'static str, u32)], tables: &Tables) -> Result<Datapath> {
-    let mut datapath = Datapath::open_unpinned_with(entries)?;
+    written(Datapath::open_unpinned_with(entries)?, tables)
+}
+
+/// The program with `tables`, written as the agent does.
+pub(crate) fn written(mut datapath: Datapath, tables: &Tables) -> Result<Datapath> {
     let plan = reconcile(tables, &datapath.snapshot()?, &Quarantine::default())
         .context("the tables are too small")?;
     datapath.apply(&plan.writes)?;

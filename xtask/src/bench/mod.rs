@@ -1,11 +1,14 @@
 //! `cargo xtask bench`: what a packet costs, with the yardsticks of the same run, and how fast the agent is.
 
+mod comparison;
 mod document;
 mod machine;
 mod number;
 mod row;
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use lb_tests::lab;
@@ -30,6 +33,9 @@ pub(crate) struct Options {
     /// Only rows with this in their name, and the yardsticks; docs/performance.md stays as it is
     #[arg(long, value_name = "PART", default_value = "")]
     rows: String,
+    /// Compare the built program with that of another object, such as one kept from before a change
+    #[arg(long, value_name = "OBJECT")]
+    against: Option<PathBuf>,
 }
 
 /// Builds the programs, the agent and the benches, and runs these. A whole run is written to docs/performance.md.
@@ -41,8 +47,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.json {
         command::keep_stdout_clean();
     }
+    let against = options.against.as_deref().map(comparison::object).transpose()?;
     setup::ensure(&[Purpose::Build, Purpose::Lab])?;
     build::programs()?;
+    if let Some(object) = against {
+        return compare(options, &object);
+    }
     build::released_lb_ctl()?;
     // Read before the run: the document says which tree was measured.
     let machine = machine::describe()?;
@@ -66,19 +76,36 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Measures the built program and that of `object` in turn.
+fn compare(options: &Options, object: &Path) -> Result<()> {
+    let mut values = Vec::new();
+    command::lines(packets(&options.rows).arg("--against").arg(object), &mut |line| {
+        let value: Value = serde_json::from_str(line).with_context(|| format!("no row: {line}"))?;
+        if !options.json {
+            say(&comparison::shown(&value).with_context(|| format!("no row: {line}"))?);
+        }
+        values.push(value);
+        Ok(())
+    })?;
+    if options.json { command::print(&serde_json::to_string_pretty(&values)?) } else { Ok(()) }
+}
+
 /// Runs the benches; `take` gets each row as a line of JSON.
 fn measure(options: &Options, take: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-    let object = workspace::at(OBJECT);
-    let mut packets = bench("packets", &options.rows);
-    packets.arg("--object").arg(object);
-    for bench in [&mut packets, &mut bench("control", &options.rows)] {
+    for bench in [&mut packets(&options.rows), &mut bench("control", &options.rows)] {
         command::lines(bench, take)?;
     }
     Ok(())
 }
 
+fn packets(part: &str) -> Command {
+    let mut packets = bench("packets", part);
+    packets.arg("--object").arg(workspace::at(OBJECT));
+    packets
+}
+
 /// The bench `name` of the tests' package, for rows with `part` in their name.
-fn bench(name: &str, part: &str) -> std::process::Command {
+fn bench(name: &str, part: &str) -> Command {
     cargo(&["bench", "--package", "lb-tests", "--bench", name, "--", "--rows", part])
 }
 

@@ -14,6 +14,12 @@ pub(super) fn shown(value: f64) -> String {
     }
 }
 
+/// As [`shown`], with the sign of a difference.
+pub(super) fn signed(value: f64) -> String {
+    let sign = if value < 0.0 { "" } else { "+" };
+    format!("{sign}{}", shown(value))
+}
+
 fn with_thousands(digits: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
     let mut shown = sign.to_owned();
