@@ -30,8 +30,8 @@ pub(crate) fn lb_ctl() -> Result<()> {
     run(&mut cargo(&["build", "--package", "lb-ctl"]))
 }
 
-/// Builds `lb-ctl` as operators have it, in the place where the benches look.
-pub(crate) fn released_lb_ctl() -> Result<()> {
+/// Builds `lb-ctl` as it is installed, beside the benches.
+pub(crate) fn lb_ctl_to_measure() -> Result<()> {
     run(&mut cargo(&["build", "--release", "--package", "lb-ctl"]))
 }
 

@@ -6,6 +6,7 @@ mod apply;
 mod down;
 mod maglev;
 mod memory;
+mod tables;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -33,6 +34,9 @@ fn main() -> Result<()> {
     let wanted = |name: &str| name.contains(&part);
     let rows = &mut |row: Row| if wanted(&row.name) { measure::print(&row) } else { Ok(()) };
     maglev::rows(&wanted, rows)?;
+    if wanted(tables::ROW) {
+        tables::rows(rows)?;
+    }
     let [start, down, apply] = OF_AGENT.map(|names| names.iter().any(|name| wanted(name)));
     if !start && !down && !apply {
         return Ok(());

@@ -9,12 +9,11 @@ use lb_common::scheduler::Scheduler;
 use lb_common::server::Method;
 use lb_common::verdict::Reason;
 use lb_ctl::datapath::tables::{Capacities, Kernel};
-use lb_tests::measure::Sink;
 use lb_tests::program::Action;
 use zerocopy::transmute;
 
 use crate::harness::{Harness, Packets, program};
-use crate::measure::{self, Counts, Path};
+use crate::measure::{self, Counts, Path, Take};
 use crate::rows::{FLOWS, load, usual};
 use crate::site::{Kind, Site};
 
@@ -75,7 +74,7 @@ pub(crate) fn rows(
     harness: &mut Harness,
     object: &FilePath,
     wanted: &dyn Fn(&str) -> bool,
-    rows: Sink<'_>,
+    rows: Take<'_>,
 ) -> Result<()> {
     for floor in FLOORS {
         let name = |word: &str| format!("floor-{}-{word}", floor.row);
@@ -104,7 +103,7 @@ pub(crate) fn rows(
                 Kind::First | Kind::Later | Kind::Reply => (Action::Tx, Reason::ForwardedDr),
             };
             let path = Path { packets: &packets, expected: &[], action, reason };
-            rows(measure::row(harness, &name, path, &|| floors.counts())?)?;
+            rows(&name, measure::rounds(harness, &name, path, &|| floors.counts())?)?;
         }
     }
     Ok(())

@@ -4,11 +4,10 @@ use anyhow::Result;
 use lb_common::scheduler::Scheduler;
 use lb_common::server::Method;
 use lb_common::verdict::Reason;
-use lb_tests::measure::Sink;
 use lb_tests::program::Action;
 
 use crate::harness::Harness;
-use crate::measure::{self, Path, counts};
+use crate::measure::{self, Path, Take, counts};
 use crate::rows::{HALF_OPEN, name_of, open};
 use crate::site::{self, Kind, Site};
 
@@ -26,7 +25,7 @@ const SIZES: [(&str, u32); 9] = [
 ];
 
 /// `wrr`, whose turns are few slots, and `mh`, whose tables grow with the servers.
-pub(crate) fn rows(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn rows(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     let services = [(0, "1"), (99, "100"), (999, "1k"), (9_999, "10k")];
     let servers = [(10, "10"), (1_000, "1k"), (10_000, "10k")];
     for scheduler in [Scheduler::Wrr, Scheduler::Mh] {
@@ -47,7 +46,7 @@ fn by_flows(
     harness: &mut Harness,
     (site, others): (Site, u16),
     what: &str,
-    (wanted, rows): (&dyn Fn(&str) -> bool, Sink<'_>),
+    (wanted, rows): (&dyn Fn(&str) -> bool, Take<'_>),
 ) -> Result<()> {
     let named =
         [(1, "1"), (1 << 16, "64k")].map(|(flows, word)| (flows, format!("{}-{word}-{what}", name_of(site))));
@@ -64,7 +63,7 @@ fn by_flows(
         let (packets, expected) = (site.packets(Kind::Later, flows), site.expected(Kind::Later));
         let reason = Reason::ForwardedDr;
         let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-        rows(measure::row(harness, &name, path, &|| counts(&datapath))?)?;
+        rows(&name, measure::rounds(harness, &name, path, &|| counts(&datapath))?)?;
     }
     Ok(())
 }

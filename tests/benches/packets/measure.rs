@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lb_common::verdict::Reason;
 use lb_ctl::datapath::Datapath;
-use lb_tests::measure::{self, Row};
 use lb_tests::packet::describe;
 use lb_tests::program::Action;
 
 use crate::harness::{Harness, Packets};
 
-/// Rounds of a row.
+/// Rounds of a row, each time that it is visited.
 pub(crate) const ROUNDS: u32 = 15;
 /// Packets of a round.
 pub(crate) const PACKETS: u32 = 1 << 16;
@@ -88,18 +87,21 @@ impl<'p> Walk<'p> {
     }
 }
 
+/// What is done with the rounds of a row.
+pub(crate) type Take<'t> = &'t mut dyn FnMut(&str, Vec<f64>) -> Result<()>;
+
 /// Measures the row `name`; `counts` gives the counters of the program that the harness has.
-pub(crate) fn row(
+pub(crate) fn rounds(
     harness: &mut Harness,
     name: &str,
     path: Path<'_>,
     counts: &dyn Fn() -> Result<Counts>,
-) -> Result<Row> {
+) -> Result<Vec<f64>> {
     let before = counts()?;
     let mut walk = Walk::begin(harness, name, path)?;
     let rounds = (0..ROUNDS).map(|_| walk.round(harness)).collect::<Result<_>>()?;
     walk.check(name, before, counts()?)?;
-    measure::row(name, "ns", rounds)
+    Ok(rounds)
 }
 
 /// The director's counters.

@@ -5,11 +5,10 @@ use lb_common::scheduler::Scheduler;
 use lb_common::server::Method;
 use lb_common::verdict::Reason;
 use lb_ctl::datapath::Datapath;
-use lb_tests::measure::Sink;
 use lb_tests::program::Action;
 
 use crate::harness::Harness;
-use crate::measure::{self, Path, ROUNDS, Walk, counts};
+use crate::measure::{self, Path, ROUNDS, Take, Walk, counts};
 use crate::site::{self, Kind, Site};
 
 /// Flows that are opened at once: the table of first packets holds them. A call costs a grace period of the kernel.
@@ -23,7 +22,7 @@ pub(crate) const FLOWS: [(u32, &str); 3] = [(1, "1"), (1 << 16, "64k"), (1 << 20
 pub(crate) const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
 /// The programs that do the least. They count nothing.
-pub(crate) fn yardsticks(harness: &mut Harness, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn yardsticks(harness: &mut Harness, rows: Take<'_>) -> Result<()> {
     let site = Site { scheduler: Scheduler::Mh, method: Method::Dr, v6: false, udp: false, servers: 1 };
     let packets = site.packets(Kind::Later, 1);
     for (name, action) in [("tx", Action::Tx), ("push", Action::Tx), ("redirect", Action::Redirect)] {
@@ -32,13 +31,13 @@ pub(crate) fn yardsticks(harness: &mut Harness, rows: Sink<'_>) -> Result<()> {
         let path = Path { packets: &packets, expected: &[], action, reason: Reason::NotReady };
         let mut walk = Walk::begin(harness, &name, path)?;
         let rounds = (0..ROUNDS).map(|_| walk.round(harness)).collect::<Result<_>>()?;
-        rows(lb_tests::measure::row(&name, "ns", rounds)?)?;
+        rows(&name, rounds)?;
     }
     Ok(())
 }
 
 /// Every scheduler with every method, family, protocol and number of flows.
-pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     for scheduler in [Scheduler::Mh, Scheduler::Sh, Scheduler::Wrr] {
         for method in [Method::Dr, Method::Nat, Method::Ipip] {
             for (v6, udp) in KINDS {
@@ -52,7 +51,7 @@ pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, r
 }
 
 /// Answers of nat servers.
-pub(crate) fn replies(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn replies(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     for (v6, udp) in KINDS {
         let site = Site { scheduler: Scheduler::Mh, method: Method::Nat, v6, udp, servers: 1 };
         let name = format!("nat-reply-{}-{}", family(v6), protocol(udp));
@@ -66,7 +65,7 @@ fn by_flows(
     harness: &mut Harness,
     site: Site,
     (name, (kind, reason)): (&str, (Kind, Reason)),
-    (wanted, rows): (&dyn Fn(&str) -> bool, Sink<'_>),
+    (wanted, rows): (&dyn Fn(&str) -> bool, Take<'_>),
 ) -> Result<()> {
     let named = FLOWS.map(|(flows, word)| (flows, format!("{name}-{word}")));
     let asked: Vec<_> = named.into_iter().filter(|(_, name)| wanted(name)).collect();
@@ -79,13 +78,13 @@ fn by_flows(
         opened = flows;
         let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
         let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-        rows(measure::row(harness, &name, path, &|| counts(&datapath))?)?;
+        rows(&name, measure::rounds(harness, &name, path, &|| counts(&datapath))?)?;
     }
     Ok(())
 }
 
 /// What is not a known flow of a service.
-pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     let site = Site { scheduler: Scheduler::Mh, method: Method::Dr, v6: false, udp: false, servers: 8 };
     let empty = Site { servers: 0, ..site };
     let table: [(&str, Site, Kind, u32, Action, Reason); 4] = [
@@ -101,7 +100,7 @@ pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
         let packets = site.packets(kind, flows);
         let expected = if action == Action::Drop { Vec::new() } else { site.expected(kind) };
         let path = Path { packets: &packets, expected: &expected, action, reason };
-        rows(measure::row(harness, name, path, &|| counts(&datapath))?)?;
+        rows(name, measure::rounds(harness, name, path, &|| counts(&datapath))?)?;
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(object) = against {
         return compare(options, &object);
     }
-    build::released_lb_ctl()?;
+    build::lb_ctl_to_measure()?;
     // Read before the run: the document says which tree was measured.
     let machine = machine::describe()?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());

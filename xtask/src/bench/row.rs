@@ -31,7 +31,7 @@ impl Row {
         let Self { name, unit, .. } = self;
         let [median, min, max] = [self.median, self.min, self.max].map(number::shown);
         let times = self.times(tx).map(|times| format!("{times} x")).unwrap_or_default();
-        format!("{name:36} {median:>10} {unit:3}  {min:>10} .. {max:>10}  {times:>7}").trim_end().to_owned()
+        format!("{name:36} {median:>10} {unit:6}  {min:>10} .. {max:>10}  {times:>7}").trim_end().to_owned()
     }
 
     /// How often the yardstick goes into it; nothing for what is no time of a packet.
@@ -77,13 +77,13 @@ impl Kind {
             Self::Wrr => "Known flows, `wrr`",
             Self::Replies => "Answers of nat servers",
             Self::Growth => "Growth",
-            Self::Live => "Live frames",
+            Self::Live => "Live frames and load",
             Self::Control => "Control plane",
         }
     }
 
     fn of(name: &str) -> Self {
-        const BEGINNINGS: [(&str, Kind); 11] = [
+        const BEGINNINGS: [(&str, Kind); 12] = [
             ("yardstick-", Kind::Yardsticks),
             ("floor-", Kind::Floors),
             ("pass-", Kind::Single),
@@ -94,6 +94,7 @@ impl Kind {
             ("wrr-", Kind::Wrr),
             ("nat-reply-", Kind::Replies),
             ("live-", Kind::Live),
+            ("wrk-", Kind::Live),
             ("", Kind::Control),
         ];
         if name.contains("-services-") || name.contains("-servers-") {
@@ -126,7 +127,7 @@ pub(super) mod tests {
         assert_eq!(yardstick(&rows), Some(11.0));
         assert_eq!(
             row("pass-v4-tcp", "ns", 33.0).shown(Some(11.0)),
-            "pass-v4-tcp                                33.0 ns         32.0 ..       34.0    3.0 x"
+            "pass-v4-tcp                                33.0 ns            32.0 ..       34.0    3.0 x"
         );
         assert_eq!(row("apply-1000x100", "ms", 33.0).times(Some(11.0)), None);
         assert_eq!(row("pass-v4-tcp", "ns", 33.0).times(None), None);
@@ -144,6 +145,7 @@ pub(super) mod tests {
             ("nat-reply-v4-tcp-1", Kind::Replies),
             ("wrr-dr-v4-tcp-1-servers-10k", Kind::Growth),
             ("live-drop", Kind::Live),
+            ("wrk-dr-bulk", Kind::Live),
             ("apply-1000x100", Kind::Control),
             ("server-down-state", Kind::Control),
         ];
