@@ -33,7 +33,7 @@ enum Task {
     Demo(demo::Options),
     /// Check and test everything, or the layers that are named
     Test(test::Options),
-    /// Measure the packet path: nanoseconds a packet, beside yardsticks
+    /// Measure the packet path, beside yardsticks, and the control plane
     Bench(bench::Options),
     /// Check the invariants of the tree that a machine can check
     Tidy,

@@ -94,6 +94,7 @@ fn servers(service: &model::Service, desired: &Desired, observed: &Observed) -> 
     let leaving = desired.intent.leaving(&service.name).map(|leaving| Server {
         weight: 0,
         state: ServerState::NoNew,
+        leaving: true,
         ..server(&leaving.pool, &leaving.server, desired, observed)
     });
     let mut seen = BTreeSet::new();
@@ -117,6 +118,7 @@ fn server(pool: &str, server: &model::Server, desired: &Desired, observed: &Obse
         method,
         weight: u32::from(weight),
         state: if drained || weight == 0 { ServerState::NoNew } else { ServerState::Up },
+        leaving: false,
         next_hop: way.filter(|way| device(way.ifindex, observed).is_some()).and_then(next_hop),
         mtu: way.filter(|_| !observed.generic).map_or(0, |way| way.mtu),
         source,

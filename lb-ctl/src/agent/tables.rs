@@ -94,6 +94,8 @@ pub struct Server {
     pub weight: u32,
     /// What it may be given.
     pub state: ServerState,
+    /// Whether it is on its way out: the size of a table does not depend on it any more.
+    pub leaving: bool,
     /// Interface and MAC address that packets to it go by, once they are known.
     pub next_hop: Option<(u32, Mac)>,
     /// Largest IP packet on the way.

@@ -79,6 +79,6 @@ mod tests {
         let before = std::time::Instant::now();
         (0..3).for_each(|_| grace_by_map().unwrap());
         let waited = before.elapsed();
-        assert!(waited > std::time::Duration::from_micros(100), "it did not wait: {waited:?}");
+        assert!(waited > Duration::from_micros(100), "it did not wait: {waited:?}");
     }
 }

@@ -8,7 +8,7 @@ use super::verifier;
 use aya::maps::{Map, MapData};
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use aya_obj::Object;
+use aya_obj::{Map as MapDefinition, Object};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -17,31 +17,31 @@ use std::path::{Path, PathBuf};
 const LOG_NOTHING: u8 = 0;
 const LOG_EVERYTHING: u8 = u8::MAX;
 
-/// An object that lb-ctl carries.
-pub(super) struct Embedded {
+/// An object that lb-ctl carries, or another one in its place.
+pub(super) struct Embedded<'o> {
     /// Name of its program.
     pub(super) program: &'static str,
     /// Its maps that the agent uses; only these are pinned.
     pub(super) maps: &'static [&'static str],
-    bytes: &'static [u8],
+    pub(super) bytes: &'o [u8],
 }
 
 /// The director's program.
-pub(super) const DIRECTOR: Embedded = Embedded {
+pub(super) const DIRECTOR: Embedded<'static> = Embedded {
     program: "director",
     maps: &lb_common::maps::DIRECTOR_MAPS,
     bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/director.o")),
 };
 
 /// The decapsulation program.
-pub(super) const DECAP: Embedded = Embedded {
+pub(super) const DECAP: Embedded<'static> = Embedded {
     program: "decap",
     maps: &lb_common::maps::DECAP_MAPS,
     bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/decap.o")),
 };
 
 /// The programs that count failed redirects.
-pub(super) const REDIRECTS: Embedded = Embedded {
+pub(super) const REDIRECTS: Embedded<'static> = Embedded {
     program: "redirects",
     maps: &lb_common::maps::REDIRECT_MAPS,
     bytes: aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirects.o")),
@@ -79,7 +79,7 @@ pub(super) struct Loaded {
     pub(super) log: Option<DebugLog>,
 }
 
-impl Embedded {
+impl Embedded<'_> {
     /// Loads the object; with pins, its maps are the pinned ones, which must have the shape of the program's.
     pub(super) fn load(&self, options: &LoadOptions<'_>) -> Result<Loaded> {
         self.check_pins(options)?;
@@ -94,20 +94,43 @@ impl Embedded {
         Ok(Loaded { program, maps, log })
     }
 
-    /// The object itself.
-    pub(super) const fn bytes(&self) -> &'static [u8] {
-        self.bytes
-    }
-
     /// Refuses pinned maps whose shape is not that of the program's: aya would adopt them as they are.
     pub(super) fn check_pins(&self, options: &LoadOptions<'_>) -> Result<()> {
-        let object = Object::parse(self.bytes).map_err(|error| self.broken(error.to_string()))?;
+        let object = self.parse()?;
         for name in self.maps {
-            let map = object.maps.get(*name).ok_or_else(|| self.broken(format!("it has no map {name}")))?;
+            let map = self.map(&object, name)?;
             let Some(path) = options.place(name) else { continue };
             pins::check_shape(&path, map, capacities::is_sized(name))?;
         }
         Ok(())
+    }
+
+    /// Refuses an object whose maps have other keys, values or kinds than those of `other`: the agent's code is for these.
+    pub(super) fn check_schema(&self, other: &Embedded<'_>) -> Result<()> {
+        let (own, other_object) = (self.parse()?, other.parse()?);
+        for name in self.maps {
+            let (own, theirs) = (self.map(&own, name)?, other.map(&other_object, name)?);
+            for (what, own, theirs) in [
+                ("type", own.map_type(), theirs.map_type()),
+                ("key size", own.key_size(), theirs.key_size()),
+                ("value size", own.value_size(), theirs.value_size()),
+                ("flags", own.map_flags(), theirs.map_flags()),
+            ] {
+                if own != theirs {
+                    let problem = format!("another map schema: the {what} of {name} is {own}, not {theirs}");
+                    return Err(self.broken(problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn parse(&self) -> Result<Object> {
+        Object::parse(self.bytes).map_err(|error| self.broken(format!("no object with programs: {error}")))
+    }
+
+    fn map<'m>(&self, object: &'m Object, name: &str) -> Result<&'m MapDefinition> {
+        object.maps.get(name).ok_or_else(|| self.broken(format!("it has no map {name}")))
     }
 
     fn make_maps(&self, options: &LoadOptions<'_>) -> Result<Ebpf> {

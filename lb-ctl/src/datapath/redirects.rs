@@ -103,7 +103,7 @@ fn load(map: &Path, director: &Maps) -> Result<Ebpf> {
     for (name, value) in &constants {
         loader.override_global(name, value, true);
     }
-    loader.load(REDIRECTS.bytes()).map_err(|error| REDIRECTS.failed(&error))
+    loader.load(REDIRECTS.bytes).map_err(|error| REDIRECTS.failed(&error))
 }
 
 /// Attaches a program and pins its link.

@@ -1,7 +1,7 @@
 //! The program without pins and with small tables: for the tests, which run it on one packet at a time.
 
 use super::error::{Result, kernel};
-use super::object::{DIRECTOR, LoadOptions};
+use super::object::{DIRECTOR, Embedded, LoadOptions};
 use super::{Datapath, sys};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use zerocopy::IntoBytes as _;
@@ -66,6 +66,18 @@ impl Datapath {
     /// As [`Datapath::open`].
     pub fn open_unpinned_with(entries: &[(&'static str, u32)]) -> Result<Self> {
         Self::with(DIRECTOR.load(&LoadOptions { entries, ..LoadOptions::default() })?, None)
+    }
+
+    /// As [`Datapath::open_unpinned_with`], with the program of `object` instead of the one that lb-ctl carries.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::open`], and [`super::DatapathError::Object`] if it is no object, or one whose maps this lb-ctl cannot
+    /// write.
+    pub fn open_unpinned_from(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Self> {
+        let other = Embedded { bytes: object, ..DIRECTOR };
+        other.check_schema(&DIRECTOR)?;
+        Self::with(other.load(&LoadOptions { entries, ..LoadOptions::default() })?, None)
     }
 
     /// Has packets of unknown flows wait until `until`, in milliseconds of the program's clock.

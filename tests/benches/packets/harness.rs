@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{Array, Map, MapData, ProgramArray};
-use aya::programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp};
+use aya::programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use lb_common::bench::{HEADER, Layout, Recipe};
 use lb_ctl::datapath::Datapath;
-use lb_tests::program::Action;
+use lb_tests::program::{Action, second_interface};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 /// Most repetitions of one call: the kernel keeps the CPU for as long.
@@ -43,6 +44,7 @@ impl Harness {
         for name in ["restore", "tx", "push", "redirect"] {
             program(&mut ebpf, name)?.load().with_context(context)?;
         }
+        stay_known(&mut ebpf)?;
         let mut map = |name| ebpf.take_map(name).with_context(|| format!("there is no map {name}"));
         let recipe = Array::try_from(map("RECIPE")?)?;
         let under_test = map("UNDER_TEST")?;
@@ -54,7 +56,12 @@ impl Harness {
     /// Measures the yardstick `name` from now on.
     pub(crate) fn take_yardstick(&mut self, name: &str) -> Result<()> {
         let program: ProgramFd = program(&mut self.ebpf, name)?.fd()?.try_clone()?;
-        Ok(self.under_test.set(0, &program, 0)?)
+        self.take_program(&program)
+    }
+
+    /// Measures `program` from now on.
+    pub(crate) fn take_program(&mut self, program: &ProgramFd) -> Result<()> {
+        Ok(self.under_test.set(0, program, 0)?)
     }
 
     /// Measures the director's program from now on.
@@ -77,6 +84,7 @@ impl Harness {
         let restore = program(&mut self.ebpf, "restore")?;
         let mut frame = vec![0; 4_096];
         let (mut left, mut took, mut last) = (count, Duration::ZERO, (0, 0));
+        let before = times_lost()?;
         while left > 0 {
             let repeat = left.min(MOST);
             let options = TestRunOptions {
@@ -94,7 +102,7 @@ impl Harness {
         frame.truncate(last.1);
         let action = Action::from_number(last.0).with_context(|| format!("{} is no XDP action", last.0))?;
         ensure!(action != Action::Aborted, "the harness did not reach the program under test");
-        Ok(Ran { took, action, frame })
+        Ok(Ran { took, action, frame, disturbed: times_lost()? != before })
     }
 }
 
@@ -105,11 +113,28 @@ pub(crate) struct Ran {
     pub(crate) action: Action,
     /// The last one, as it left.
     pub(crate) frame: Vec<u8>,
+    /// Whether the thread lost its CPU to another one meanwhile, which also emptied its caches.
+    pub(crate) disturbed: bool,
 }
 
-fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Xdp> {
+/// Has the kernel keep the harness in its table of XDP programs, in a network of this thread's own.
+///
+/// A run of several packets enters the program there and takes it out again, and each waits for a grace period.
+fn stay_known(ebpf: &mut Ebpf) -> Result<()> {
+    second_interface();
+    program(ebpf, "restore")?.attach("second", XdpMode::Driver).context("cannot attach the harness")?;
+    Ok(())
+}
+
+/// The program `name` of an object.
+pub(crate) fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Xdp> {
     let program = ebpf.program_mut(name).with_context(|| format!("there is no program {name}"))?;
     Ok(program.try_into()?)
+}
+
+/// How often this thread lost its CPU before it was done.
+fn times_lost() -> Result<i64> {
+    Ok(getrusage(UsageWho::RUSAGE_THREAD)?.involuntary_context_switches())
 }
 
 fn cpu_time() -> Result<Duration> {

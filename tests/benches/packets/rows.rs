@@ -1,62 +1,43 @@
 //! Nanoseconds a packet, path by path.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use lb_common::scheduler::Scheduler;
 use lb_common::server::Method;
 use lb_common::verdict::Reason;
 use lb_ctl::datapath::Datapath;
-use lb_tests::measure::{Row, Sink};
-use lb_tests::packet::describe;
 use lb_tests::program::Action;
 
-use crate::harness::{Harness, Packets};
+use crate::harness::Harness;
+use crate::measure::{self, Path, ROUNDS, Take, Walk, counts};
 use crate::site::{self, Kind, Site};
 
-/// Rounds of a row.
-const ROUNDS: u32 = 15;
-/// Packets of a round.
-const PACKETS: u32 = 1 << 18;
 /// Flows that are opened at once: the table of first packets holds them. A call costs a grace period of the kernel.
 const OPENED: u32 = 1 << 16;
 /// Room for their first packets: both sides of nat, on an LRU that is never exact.
-const HALF_OPEN: (&str, u32) = ("HALF_OPEN", 1 << 19);
+pub(crate) const HALF_OPEN: (&str, u32) = ("HALF_OPEN", 1 << 19);
 /// The numbers of flows, and what rows call them.
-const FLOWS: [(u32, &str); 3] = [(1, "1"), (1 << 16, "64k"), (1 << 20, "1M")];
+pub(crate) const FLOWS: [(u32, &str); 3] = [(1, "1"), (1 << 16, "64k"), (1 << 20, "1M")];
 
 /// IPv4 and IPv6, TCP and UDP: (v6, udp).
-const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+pub(crate) const KINDS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
-/// What a path is measured with.
-struct Path<'p> {
-    packets: &'p Packets,
-    /// One of them is what a packet of flow 0 leaves as; anything if there are none.
-    expected: &'p [Vec<u8>],
-    action: Action,
-    reason: Reason,
-}
-
-/// The programs that do the least.
-pub(crate) fn yardsticks(harness: &mut Harness, rows: Sink<'_>) -> Result<()> {
+/// The programs that do the least. They count nothing.
+pub(crate) fn yardsticks(harness: &mut Harness, rows: Take<'_>) -> Result<()> {
     let site = Site { scheduler: Scheduler::Mh, method: Method::Dr, v6: false, udp: false, servers: 1 };
     let packets = site.packets(Kind::Later, 1);
     for (name, action) in [("tx", Action::Tx), ("push", Action::Tx), ("redirect", Action::Redirect)] {
         harness.take_yardstick(name)?;
-        let mut rounds = Vec::new();
-        for _ in 0..=ROUNDS {
-            let ran = harness.run(&packets, 0, PACKETS)?;
-            ensure!(ran.action == action, "the yardstick {name} gave {:?}", ran.action);
-            rounds.push(nanoseconds(ran.took, PACKETS));
-        }
-        rows(row(&format!("yardstick-{name}"), rounds)?)?;
+        let name = format!("yardstick-{name}");
+        let path = Path { packets: &packets, expected: &[], action, reason: Reason::NotReady };
+        let mut walk = Walk::begin(harness, &name, path)?;
+        let rounds = (0..ROUNDS).map(|_| walk.round(harness)).collect::<Result<_>>()?;
+        rows(&name, rounds)?;
     }
     Ok(())
 }
 
 /// Every scheduler with every method, family, protocol and number of flows.
-pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     for scheduler in [Scheduler::Mh, Scheduler::Sh, Scheduler::Wrr] {
         for method in [Method::Dr, Method::Nat, Method::Ipip] {
             for (v6, udp) in KINDS {
@@ -70,7 +51,7 @@ pub(crate) fn forwarding(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, r
 }
 
 /// Answers of nat servers.
-pub(crate) fn replies(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn replies(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     for (v6, udp) in KINDS {
         let site = Site { scheduler: Scheduler::Mh, method: Method::Nat, v6, udp, servers: 1 };
         let name = format!("nat-reply-{}-{}", family(v6), protocol(udp));
@@ -84,7 +65,7 @@ fn by_flows(
     harness: &mut Harness,
     site: Site,
     (name, (kind, reason)): (&str, (Kind, Reason)),
-    (wanted, rows): (&dyn Fn(&str) -> bool, Sink<'_>),
+    (wanted, rows): (&dyn Fn(&str) -> bool, Take<'_>),
 ) -> Result<()> {
     let named = FLOWS.map(|(flows, word)| (flows, format!("{name}-{word}")));
     let asked: Vec<_> = named.into_iter().filter(|(_, name)| wanted(name)).collect();
@@ -97,13 +78,13 @@ fn by_flows(
         opened = flows;
         let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
         let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-        rows(measure(harness, &datapath, &name, &path)?)?;
+        rows(&name, measure::rounds(harness, &name, path, &|| counts(&datapath))?)?;
     }
     Ok(())
 }
 
 /// What is not a known flow of a service.
-pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
+pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Take<'_>) -> Result<()> {
     let site = Site { scheduler: Scheduler::Mh, method: Method::Dr, v6: false, udp: false, servers: 8 };
     let empty = Site { servers: 0, ..site };
     let tracked = Site { scheduler: Scheduler::Wrr, ..site };
@@ -117,102 +98,32 @@ pub(crate) fn others(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows:
         let full = name.starts_with("new-full");
         let datapath = if full { load_full(harness, site)? } else { usual(site)? };
         harness.take(&datapath)?;
-        let (packets, expected) = (site.packets(kind, flows), site.expected(kind));
+        let packets = site.packets(kind, flows);
+        let expected = if action == Action::Drop { Vec::new() } else { site.expected(kind) };
         let path = Path { packets: &packets, expected: &expected, action, reason };
-        rows(measure(harness, &datapath, name, &path)?)?;
+        rows(name, measure::rounds(harness, name, path, &|| counts(&datapath))?)?;
     }
     Ok(())
 }
 
-/// The same path beside more services, and with more servers.
-pub(crate) fn growth(harness: &mut Harness, wanted: &dyn Fn(&str) -> bool, rows: Sink<'_>) -> Result<()> {
-    const SIZES: [(&str, u32); 9] = [
-        HALF_OPEN,
-        ("SERVICES", 16_384),
-        ("SERVICE_COUNTERS", 16_384),
-        ("SEQUENCE", 16_384),
-        ("VIEWS", 32_768),
-        ("SERVERS", 32_768),
-        ("SERVER_COUNTERS", 32_768),
-        ("CONNECTIONS", 1 << 17),
-        ("SLOTS", 1 << 17),
-    ];
-    let base = Site { scheduler: Scheduler::Wrr, method: Method::Dr, v6: false, udp: false, servers: 8 };
-    let services = [(0, "1"), (99, "100"), (999, "1k"), (9_999, "10k")]
-        .map(|(others, word)| (base, others, "services", word));
-    let servers = [(10, "10"), (1_000, "1k"), (10_000, "10k")]
-        .map(|(servers, word)| (Site { servers, ..base }, 0, "servers", word));
-    for (site, others, what, word) in services.into_iter().chain(servers) {
-        for (flows, name) in [(1, "1"), (1 << 16, "64k")] {
-            let name = format!("{}-{name}-{what}-{word}", name_of(site));
-            if !wanted(&name) {
-                continue;
-            }
-            let datapath = site::load(&SIZES, &site.tables(others))?;
-            harness.take(&datapath)?;
-            open(harness, site, 0..flows)?;
-            let (packets, expected) = (site.packets(Kind::Later, flows), site.expected(Kind::Later));
-            let reason = Reason::ForwardedDr;
-            let path = Path { packets: &packets, expected: &expected, action: Action::Tx, reason };
-            rows(measure(harness, &datapath, &name, &path)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// Measures one row: the output of one packet and the counters of all are as they must be, or it fails.
-fn measure(harness: &mut Harness, datapath: &Datapath, name: &str, path: &Path<'_>) -> Result<Row> {
-    let Path { packets, expected, action, reason } = path;
-    let one = harness.run(packets, 0, 1)?;
-    ensure!(one.action == *action, "{name}: {:?}, wanted {action:?}", one.action);
-    ensure!(
-        *action == Action::Drop || expected.contains(&one.frame),
-        "{name}: this left:\n{}\nwanted, or the like:\n{}",
-        describe(&one.frame),
-        expected.first().map(|frame| describe(frame)).unwrap_or_default()
-    );
-    let mut first = packets.flows;
-    let mut rounds = Vec::new();
-    let before = counts(datapath)?;
-    for _ in 0..=ROUNDS {
-        let ran = harness.run(packets, first, PACKETS)?;
-        first = first.wrapping_add(PACKETS);
-        rounds.push(nanoseconds(ran.took, PACKETS));
-    }
-    let mut moved = counts(datapath)?;
-    for (reason, packets) in before {
-        moved.entry(reason).and_modify(|now| *now -= packets);
-    }
-    moved.retain(|_, packets| *packets > 0);
-    let wanted = BTreeMap::from([(reason.word(), u64::from(PACKETS) * u64::from(ROUNDS + 1))]);
-    ensure!(moved == wanted, "{name}: these counters moved: {moved:?}, wanted {wanted:?}");
-    row(name, rounds)
-}
-
-/// Of all rounds but the first, which warms up.
-fn row(name: &str, rounds: Vec<f64>) -> Result<Row> {
-    lb_tests::measure::row(name, "ns", rounds.into_iter().skip(1).collect())
-}
-
-fn counts(datapath: &Datapath) -> Result<BTreeMap<&'static str, u64>> {
-    let mut counts = BTreeMap::new();
-    for (reason, _, count) in datapath.reasons()? {
-        *counts.entry(reason.word()).or_default() += count.packets;
-    }
-    Ok(counts)
-}
-
-fn load(site: Site, flows: u32) -> Result<Datapath> {
+/// Room for flows of a site: for a million if there are several, so that a row does not depend on which others are asked
+/// for. What is read at random places is larger in a larger table.
+pub(crate) fn sizes(site: Site, flows: u32) -> [(&'static str, u32); 3] {
     let sides = if site.method == Method::Nat { 2 } else { 1 };
-    site::load(
-        &[HALF_OPEN, ("CONNECTIONS", (flows.max(1 << 16)) * sides + (1 << 12)), ("SLOTS", 1 << 17)],
-        &site.tables(0),
-    )
+    let room = if flows > 1 { 1 << 20 } else { 1 << 16 };
+    [HALF_OPEN, ("CONNECTIONS", room * sides + (1 << 12)), ("SLOTS", 1 << 17)]
 }
+
+pub(crate) fn load(site: Site, flows: u32) -> Result<Datapath> {
+    site::load(&sizes(site, flows), &site.tables(0))
+}
+
+/// The usual table of first packets, and room for many connections.
+pub(crate) const USUAL: [(&str, u32); 2] = [("CONNECTIONS", 1 << 20), ("SLOTS", 1 << 17)];
 
 /// The program with the usual table of first packets.
-fn usual(site: Site) -> Result<Datapath> {
-    site::load(&[("CONNECTIONS", 1 << 20), ("SLOTS", 1 << 17)], &site.tables(0))
+pub(crate) fn usual(site: Site) -> Result<Datapath> {
+    site::load(&USUAL, &site.tables(0))
 }
 
 /// The program with a full table of connections, and the usual one of first packets.
@@ -229,7 +140,7 @@ fn load_full(harness: &mut Harness, site: Site) -> Result<Datapath> {
 }
 
 /// Opens flows: two packets of each, so that they are remembered.
-fn open(harness: &mut Harness, site: Site, flows: std::ops::Range<u32>) -> Result<()> {
+pub(crate) fn open(harness: &mut Harness, site: Site, flows: std::ops::Range<u32>) -> Result<()> {
     let (one, two) = (site.packets(Kind::First, 1 << 24), site.packets(Kind::Later, 1 << 24));
     let mut first = flows.start;
     while first < flows.end {
@@ -241,11 +152,7 @@ fn open(harness: &mut Harness, site: Site, flows: std::ops::Range<u32>) -> Resul
     Ok(())
 }
 
-fn nanoseconds(took: Duration, packets: u32) -> f64 {
-    took.as_secs_f64() * 1e9 / f64::from(packets)
-}
-
-const fn forwarded(method: Method) -> Reason {
+pub(crate) const fn forwarded(method: Method) -> Reason {
     match method {
         Method::Dr => Reason::ForwardedDr,
         Method::Nat => Reason::ForwardedNat,
@@ -253,7 +160,7 @@ const fn forwarded(method: Method) -> Reason {
     }
 }
 
-fn name_of(site: Site) -> String {
+pub(crate) fn name_of(site: Site) -> String {
     let scheduler = site.scheduler.name();
     let method = match site.method {
         Method::Dr => "dr",
@@ -263,10 +170,10 @@ fn name_of(site: Site) -> String {
     format!("{scheduler}-{method}-{}-{}", family(site.v6), protocol(site.udp))
 }
 
-const fn family(v6: bool) -> &'static str {
+pub(crate) const fn family(v6: bool) -> &'static str {
     if v6 { "v6" } else { "v4" }
 }
 
-const fn protocol(udp: bool) -> &'static str {
+pub(crate) const fn protocol(udp: bool) -> &'static str {
     if udp { "udp" } else { "tcp" }
 }

@@ -91,6 +91,7 @@ impl Site {
             method: self.method,
             weight: 1,
             state: ServerState::Up,
+            leaving: false,
             next_hop: Some((1, mac(number))),
             mtu: 1_500,
             source: if tunnelled { self.director().into() } else { Address::UNSPECIFIED },
@@ -195,7 +196,11 @@ fn mac(number: u16) -> Mac {
 
 /// Loads the program with tables of these sizes, and writes `tables` as the agent does.
 pub(crate) fn load(entries: &[(&'static str, u32)], tables: &Tables) -> Result<Datapath> {
-    let mut datapath = Datapath::open_unpinned_with(entries)?;
+    written(Datapath::open_unpinned_with(entries)?, tables)
+}
+
+/// The program with `tables`, written as the agent does.
+pub(crate) fn written(mut datapath: Datapath, tables: &Tables) -> Result<Datapath> {
     let moment = Moment { quarantine: &Quarantine::default(), pace: Pace::Whole, now: 0 };
     let plan = reconcile(tables, &datapath.snapshot()?, moment).context("the tables are too small")?;
     datapath.apply(&plan.writes)?;

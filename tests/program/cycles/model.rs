@@ -131,6 +131,7 @@ fn described(place: usize, members: &[Member]) -> Service {
         method,
         weight: member.weight,
         state: member.state,
+        leaving: false,
         next_hop: Some((1, mac(member.number))),
         mtu: 1_500,
         source: if method == Method::Ipip { Address::from_v4([10, 255, 0, 1]) } else { Address::UNSPECIFIED },

@@ -5,6 +5,7 @@ mod attach;
 mod connections;
 mod decap;
 mod full;
+mod objects;
 mod pins;
 mod redirects;
 mod resize;

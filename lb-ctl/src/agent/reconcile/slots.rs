@@ -152,7 +152,8 @@ fn fill(service: &Service, references: &[ServerRef]) -> Vec<ServerRef> {
         address: server.address,
         port: server.port,
     };
-    let members: Vec<Member> = service.servers.iter().zip(references).map(member).collect();
+    let staying = service.servers.iter().zip(references).filter(|(server, _)| !server.leaving);
+    let members: Vec<Member> = staying.map(member).collect();
     service.scheduler.fill(&members)
 }
 

@@ -38,6 +38,7 @@ pub(super) fn server(host: u8, weight: u32) -> Server {
         method: Method::Dr,
         weight,
         state: ServerState::Up,
+        leaving: false,
         next_hop: Some((11, [host; 6])),
         mtu: 1500,
         source: Address::UNSPECIFIED,

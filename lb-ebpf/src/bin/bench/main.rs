@@ -1,11 +1,13 @@
 //! The bench's harness: puts the packet back as it was, takes the next flow, hands over to the program under test. And the
-//! yardsticks, which do nothing that could be left out.
+//! yardsticks, which do nothing that could be left out. The floors have a file of their own.
 //!
 //! `BPF_PROG_TEST_RUN` hands each repetition the packet as the one before left it. With live frames the kernel sends them:
 //! `generate` makes them, `send_on` is the least that a director can do, and `arrive` counts them.
 #![no_std]
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the attribute macro passes the context by value")]
+
+mod floors;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_redirect;

@@ -1,4 +1,8 @@
-//! What the programs cost the kernel: verified instructions, stack and memory. Growth past a limit fails here.
+//! What the programs cost the kernel: verified instructions, stack and memory. Growth past a limit fails here, on every
+//! kernel; any change at all fails in `snapshot.rs`, on the kernel that it is of.
+
+mod load;
+mod snapshot;
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -9,6 +13,9 @@ const DIRECTOR: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/director.o"));
 const DECAP: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/decap.o"));
+
+const REDIRECTS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/redirects.o"));
 
 const VERIFIED: u64 = 60_000;
 const MAP_BYTES: u64 = 64 * 1024 * 1024;
