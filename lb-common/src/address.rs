@@ -46,6 +46,14 @@ impl Address {
         Self { high, low: u64::from_le(c as u64 | (d as u64) << 32) }
     }
 
+    /// Its sixteen bytes as four words, of each four bytes the first the lowest.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "each word is half of one")]
+    pub const fn le_words(&self) -> [u32; 4] {
+        let (high, low) = (u64::from_le(self.high), u64::from_le(self.low));
+        [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32]
+    }
+
     /// The sixteen bytes, most significant first.
     #[inline]
     pub fn octets(&self) -> [u8; 16] {

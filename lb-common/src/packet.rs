@@ -47,6 +47,19 @@ pub trait PacketBytes {
         *bytes = word.to_le_bytes();
     }
 
+    /// Writes an IPv4 address into the frame.
+    #[inline]
+    fn set_v4(bytes: &mut [u8; 4], address: &Address) {
+        let [.., word] = address.le_words();
+        Self::set_word(bytes, word);
+    }
+    /// Writes an IPv6 address into the frame.
+    #[inline]
+    fn set_v6(bytes: &mut [u8; 16], address: &Address) {
+        let (parts, _) = bytes.as_chunks_mut();
+        parts.iter_mut().zip(address.le_words()).for_each(|(part, word)| Self::set_word(part, word));
+    }
+
     /// A MAC address of the frame, as [`crate::server::mac_word`] makes it a word.
     #[inline]
     fn mac(bytes: &[u8; 6]) -> u64 {

@@ -117,14 +117,11 @@ fn write_v4<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Ser
 fn write_v6<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Server) -> Option<()> {
     set_ether_type(packet, ethernet::IPV6)?;
     let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
-    *ip = Ipv6Header {
-        version_class_label: Ipv6Header::first_word(inner.tos),
-        payload_len: U16::new(inner.len),
-        next_header: inner.protocol,
-        hop_limit: OUTER_TTL,
-        source: inner.source.octets(),
-        destination: server.address.octets(),
-    };
+    ip.version_class_label = Ipv6Header::first_word(inner.tos);
+    ip.payload_len = U16::new(inner.len);
+    (ip.next_header, ip.hop_limit) = (inner.protocol, OUTER_TTL);
+    P::set_v6(&mut ip.source, &inner.source);
+    P::set_v6(&mut ip.destination, &server.address);
     Some(())
 }
 

@@ -54,16 +54,16 @@ fn write_address<P: PacketBytes + ?Sized>(
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
             match end {
-                End::Destination => ip.destination = address.v4(),
-                End::Source => ip.source = address.v4(),
+                End::Destination => P::set_v4(&mut ip.destination, address),
+                End::Source => P::set_v4(&mut ip.source, address),
             }
             ip.checksum = delta.apply(ip.checksum);
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
             match end {
-                End::Destination => ip.destination = address.octets(),
-                End::Source => ip.source = address.octets(),
+                End::Destination => P::set_v6(&mut ip.destination, address),
+                End::Source => P::set_v6(&mut ip.source, address),
             }
         }
     }

@@ -135,7 +135,7 @@ fn learn(context: XdpContext) -> u32 {
 fn done(context: &XdpContext, action: u32, work: impl FnOnce(&Parsed, u64) -> Option<()>) -> u32 {
     let packet = XdpPacket::new(context.ctx);
     let mut parsed = Parsed::default();
-    if parse(&packet, &mut parsed).is_err() {
+    if parse(&packet, packet.frame_len(), &mut parsed).is_err() {
         return XDP_ABORTED;
     }
     match work(&parsed, packet.frame_len() as u64) {

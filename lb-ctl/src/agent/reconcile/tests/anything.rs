@@ -181,10 +181,10 @@ fn each_kind_of_damage_is_repaired() {
         ("two hosts share an id", Damage::Host(address(3), Some(2))),
         ("a host has an id that no table has", Damage::Host(address(3), Some(u32::MAX))),
         ("a host is gone", Damage::Host(address(3), None)),
-        ("a device is gone", Damage::Interface(1, None)),
+        ("a device is gone", Damage::Interface(11, None)),
         (
             "two devices are one interface",
-            Damage::Interface(2, Some(Interface { ifindex: 11, mtu: 9, mac: [9; 6] })),
+            Damage::Interface(12, Some(Interface { ifindex: 11, mtu: 9, mac: [9; 6] })),
         ),
         ("the settings are empty", Damage::Settings(Settings::default())),
     ];
