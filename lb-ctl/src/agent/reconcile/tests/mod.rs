@@ -4,6 +4,7 @@ mod anything;
 mod damage;
 mod machine;
 mod twin;
+mod untracked;
 mod worlds;
 
 use super::{Moment, Pace};
