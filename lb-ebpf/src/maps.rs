@@ -236,6 +236,7 @@ pub(crate) fn interface(device: u16) -> Option<&'static Interface> {
 ///
 /// The agent gives an interface the index that the low byte of its number is, if that is free: then nothing is hashed.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
 pub(crate) fn arrival(ifindex: u32) -> Option<(u8, &'static Interface)> {
     let usual = ifindex as u8;
     if let Some(interface) = interface(u16::from(usual)).filter(|interface| interface.ifindex == ifindex) {

@@ -76,6 +76,7 @@ pub(crate) extern "C" fn send(context: *mut xdp_md, work: *mut Work, server: *co
 /// Writes another address and port into one end of a packet, the destination if `end` is 0: 0 if it is too short.
 #[unsafe(no_mangle)]
 #[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "a port has 16 bits")]
 pub(crate) extern "C" fn rewrite(
     context: *mut xdp_md,
     parsed: *const Parsed,

@@ -66,35 +66,41 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "two bytes are read")]
     fn half(bytes: &[u8; 2]) -> u16 {
         let half: u64;
         // SAFETY: it reads the bytes of the reference, at any alignment.
         unsafe {
-            asm!("{0} = *(u16 *)({1} + 0)", out(reg) half, in(reg) bytes, options(pure, readonly, nostack))
-        };
+            asm!("{0} = *(u16 *)({1} + 0)", out(reg) half, in(reg) bytes, options(pure, readonly, nostack));
+        }
         half as u16
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "four bytes are read")]
     fn word(bytes: &[u8; 4]) -> u32 {
         let word: u64;
         // SAFETY: as in `half`.
         unsafe {
-            asm!("{0} = *(u32 *)({1} + 0)", out(reg) word, in(reg) bytes, options(pure, readonly, nostack))
-        };
+            asm!("{0} = *(u32 *)({1} + 0)", out(reg) word, in(reg) bytes, options(pure, readonly, nostack));
+        }
         word as u32
     }
 
     #[inline]
     fn set_half(bytes: &mut [u8; 2], half: u16) {
         // SAFETY: it writes the bytes of the reference, at any alignment.
-        unsafe { asm!("*(u16 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(half), options(nostack)) };
+        unsafe {
+            asm!("*(u16 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(half), options(nostack));
+        }
     }
 
     #[inline]
     fn set_word(bytes: &mut [u8; 4], word: u32) {
         // SAFETY: as in `set_half`.
-        unsafe { asm!("*(u32 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(word), options(nostack)) };
+        unsafe {
+            asm!("*(u32 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(word), options(nostack));
+        }
     }
 }
 

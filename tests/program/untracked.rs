@@ -17,6 +17,9 @@ const SLOTS: u32 = 256;
 /// Where they begin.
 const FIRST: u32 = 1;
 
+/// A name, what is in the tables, a packet, the server that it gets, and the servers in `CONNECTIONS` and `HALF_OPEN` then.
+type Row<T> = (&'static str, T, PacketBuilder, u32, &'static [u32], &'static [u32]);
+
 fn slot(current: u32, previous: u32, state: SlotState) -> Slot {
     let reference = |id| if id == 0 { ServerRef::NONE } else { ServerRef::new(id, GENERATION) };
     Slot::new(reference(current), reference(previous), state, 0)
@@ -35,7 +38,7 @@ fn with_flags(slot: Slot, flags: u8) -> LoadedProgram {
 }
 
 fn fill(program: &mut LoadedProgram, slot: Slot) {
-    program.apply(&[Write::Change((FIRST..FIRST + SLOTS).map(|index| (index, slot)).collect())]);
+    program.apply(&[Write::Change((FIRST..=SLOTS).map(|index| (index, slot)).collect())]);
 }
 
 /// `packet` goes to server `n`; nothing counts it as a connection.
@@ -58,7 +61,7 @@ fn remembered(program: &LoadedProgram) -> (Vec<u32>, Vec<u32>) {
 
 #[test]
 fn an_unknown_packet_gets_its_server_by_the_state_of_its_slot() {
-    let rows: [(&str, Slot, PacketBuilder, u32, &[u32], &[u32]); 9] = [
+    let rows: [Row<Slot>; 9] = [
         ("settled, SYN", slot(1, 0, Settled), V4.syn(), 1, &[], &[]),
         ("settled, other", slot(1, 0, Settled), V4.ack(), 1, &[], &[]),
         ("moving, SYN", slot(1, 2, Moving), V4.syn(), 1, &[], &[1]),
@@ -144,7 +147,7 @@ fn a_new_flow_whose_server_takes_none_gets_another_one_and_is_remembered() {
     for state in [ServerState::NoNew, ServerState::Down, ServerState::Gone] {
         println!("{state:?}");
         let mut program = program(slot(1, 0, Settled));
-        let odd = (FIRST..FIRST + SLOTS).filter(|index| index % 2 == 1);
+        let odd = (FIRST..=SLOTS).filter(|index| index % 2 == 1);
         program.apply(&[Write::Change(odd.map(|index| (index, slot(2, 0, Settled))).collect())]);
         let packet = (1..=50).find_map(|last| {
             let client = format!("198.51.100.{last}:40000").parse().unwrap();
@@ -196,15 +199,15 @@ fn with_old_slots(slot: Slot, old: Slot, flags: u8) -> LoadedProgram {
 #[test]
 fn an_older_table_tells_the_server_of_open_connections() {
     let moving = slot(1, 0, Moving);
-    let rows: [(&str, Slot, Slot, PacketBuilder, u32, &[u32], &[u32]); 6] = [
-        ("other", moving, slot(2, 0, Settled), V4.ack(), 2, &[2], &[]),
-        ("SYN", moving, slot(2, 0, Settled), V4.syn(), 1, &[], &[1]),
-        ("it lingered", moving, slot(2, 0, Lingering), V4.ack(), 2, &[2], &[]),
-        ("it moved", moving, slot(2, 3, Moving), V4.ack(), 3, &[3], &[]),
-        ("its flows are known", moving, slot(2, 0, Tracked), V4.ack(), 1, &[], &[]),
-        ("no flow of it is left", slot(1, 0, Lingering), slot(2, 0, Settled), V4.ack(), 1, &[], &[]),
+    let rows: [Row<(Slot, Slot)>; 6] = [
+        ("other", (moving, slot(2, 0, Settled)), V4.ack(), 2, &[2], &[]),
+        ("SYN", (moving, slot(2, 0, Settled)), V4.syn(), 1, &[], &[1]),
+        ("it lingered", (moving, slot(2, 0, Lingering)), V4.ack(), 2, &[2], &[]),
+        ("it moved", (moving, slot(2, 3, Moving)), V4.ack(), 3, &[3], &[]),
+        ("its flows are known", (moving, slot(2, 0, Tracked)), V4.ack(), 1, &[], &[]),
+        ("no flow of it is left", (slot(1, 0, Lingering), slot(2, 0, Settled)), V4.ack(), 1, &[], &[]),
     ];
-    for (name, slot, old, packet, server, connections, half_open) in rows {
+    for (name, (slot, old), packet, server, connections, half_open) in rows {
         println!("{name}");
         let mut program = with_old_slots(slot, old, FLAG_UNTRACKED);
         program.expect(&packet.build(), &on(&packet, server));

@@ -3,7 +3,7 @@
 /// Parts of an idle timeout that are told apart.
 const PARTS: u64 = 16;
 /// Numbers that six bits hold.
-const NUMBERS: u64 = 64;
+const NUMBERS: u8 = 64;
 /// Parts after which one idle timeout has certainly passed: the first may have been nearly over when it was noted, and
 /// one more is for what happened shortly after it.
 const OVER: u8 = 18;
@@ -16,18 +16,18 @@ pub struct Epoch(u8);
 
 impl Epoch {
     /// The epoch at `now`, milliseconds of a clock that is never set, for an idle `timeout` in milliseconds.
-    #[expect(clippy::cast_possible_truncation, reason = "six bits are left")]
+    #[expect(clippy::cast_possible_truncation, reason = "six bits are kept")]
     pub const fn at(now: u64, timeout: u32) -> Self {
         let part = match timeout as u64 / PARTS {
             0 => 1,
             part => part,
         };
-        Self((now / part % NUMBERS) as u8)
+        Self((now / part) as u8 % NUMBERS)
     }
 
     /// The epoch of these bits.
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits % NUMBERS as u8)
+        Self(bits % NUMBERS)
     }
 
     /// Its six bits.
@@ -37,7 +37,7 @@ impl Epoch {
 
     /// Whether at `now` one idle timeout has passed since this epoch.
     pub const fn is_over(self, now: Self) -> bool {
-        now.0.wrapping_sub(self.0) % NUMBERS as u8 >= OVER
+        now.0.wrapping_sub(self.0) % NUMBERS >= OVER
     }
 }
 

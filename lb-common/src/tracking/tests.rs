@@ -4,7 +4,6 @@
 //! which kinds there are: on which server, and whether the table has them.
 
 use super::*;
-use crate::slots::SlotState;
 use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::Vec;
@@ -103,7 +102,9 @@ impl Lane {
             Event::See(server) => self.see(server),
             Event::End(server, known) => drop(self.flows.remove(&(server, known))),
             Event::Age => {
-                SERVERS.into_iter().for_each(|server| self.see(server));
+                for server in SERVERS {
+                    self.see(server);
+                }
                 self.old = None;
                 self.slot = self.slot.aged(nat && self.current() == 3, LATER);
             }

@@ -77,20 +77,17 @@ impl Writer {
     /// Services and servers that are lost together with connections that no table has: those of slots which ever sent
     /// packets there.
     fn uncounted(&self, loss: &Loss, kernel: &Kernel) -> Result<Vec<(u32, ServerRef)>> {
-        let owners = Standing::of(kernel).owners;
-        let lost = owners.into_iter().filter_map(|owner| {
-            let server = kernel
-                .servers
-                .get(&owner.id())
-                .filter(|server| server.state_of(owner) != ServerState::Gone)?;
-            loss.ends(server.service, owner, kernel).then_some((server.service, owner))
+        let ended = Standing::of(kernel).owners.into_iter().filter_map(|owner| {
+            let server = kernel.servers.get(&owner.id())?;
+            let is_there = server.state_of(owner) != ServerState::Gone;
+            (is_there && loss.ends(server.service, owner, kernel)).then_some((server.service, owner))
         });
-        let lost: Vec<_> = lost.collect();
-        let traffic =
-            self.datapath.server_traffic(&lost.iter().map(|(_, owner)| owner.id()).collect::<Vec<_>>())?;
+        let ended: Vec<_> = ended.collect();
+        let ids: Vec<_> = ended.iter().map(|(_, owner)| owner.id()).collect();
+        let traffic = self.datapath.server_traffic(&ids)?;
         let was_used =
             |owner: &ServerRef| traffic.get(&owner.id()).is_some_and(|traffic| traffic.in_packets > 0);
-        Ok(lost.into_iter().filter(|(_, owner)| was_used(owner)).collect())
+        Ok(ended.into_iter().filter(|(_, owner)| was_used(owner)).collect())
     }
 }
 

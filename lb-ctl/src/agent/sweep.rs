@@ -35,8 +35,9 @@ impl Writer {
         let before = datapath::processor_time();
         let swept = datapath::now_ms().and_then(|now| self.datapath.sweep(now));
         let took = datapath::processor_time().saturating_sub(before);
-        tracing::debug!(?took, "swept the connections");
-        self.sweeper.next = Some(began + (took * SHARE).min(Duration::from_mins(1)));
+        let again = swept.as_ref().map_or(took, |report| again(took, report));
+        tracing::debug!(?took, ?again, "swept the connections");
+        self.sweeper.next = Some(began + (again * SHARE).min(Duration::from_mins(1)));
         match swept {
             Ok(report) => {
                 self.sweeper.report = report;
@@ -59,5 +60,37 @@ impl Writer {
             }
         }
         true
+    }
+}
+
+/// What the next sweep will take, when this one took `took`: there are only the entries left.
+fn again(took: Duration, report: &SweepReport) -> Duration {
+    let left = report.total + report.half_open;
+    let all = left + report.swept;
+    if all == 0 { took } else { took.mul_f64(share(left, all)) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of entries, of which there are fewer than 2^52")]
+fn share(part: u64, all: u64) -> f64 {
+    part as f64 / all as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_of_what_is_left_takes_its_part() {
+        let of = |total, half_open, swept| {
+            again(Duration::from_secs(1), &SweepReport { swept, total, half_open, ..SweepReport::default() })
+        };
+        let rows = [((0, 0, 0), 1_000), ((0, 0, 500), 0), ((100, 0, 300), 250), ((50, 50, 0), 1_000)];
+        for ((total, half_open, swept), want) in rows {
+            assert_eq!(
+                of(total, half_open, swept),
+                Duration::from_millis(want),
+                "{total} {half_open} {swept}"
+            );
+        }
     }
 }

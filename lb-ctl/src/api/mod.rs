@@ -8,6 +8,7 @@ mod decap;
 mod event;
 pub mod events;
 mod failure;
+mod listing;
 mod peer;
 pub mod server;
 pub mod socket;
@@ -22,10 +23,11 @@ pub use change::{Change, ChangeRequest, ServerSettings, ServiceSettings, Terms};
 pub use decap::{DecapInterface, DecapStatus};
 pub use event::{Event, EventKind, EventRequest, Level, Origin};
 pub use failure::{Failure, FailureKind};
+pub use listing::{PoolInfo, ServerInfo, ServerSituation, ServiceInfo, Tracking, VipInfo};
 pub(crate) use peer::user;
 pub use status::{
-    AgentInfo, AttachedMode, Changed, Cut, Drift, InterfaceState, InterfaceStatus, PoolInfo, ServerInfo,
-    ServerSituation, ServiceInfo, SlotProgress, Status, TableUse, Tracking, VipInfo, Warning,
+    AgentInfo, AttachedMode, Changed, Cut, Drift, InterfaceState, InterfaceStatus, SlotProgress, Status,
+    TableUse, Warning,
 };
 pub use traffic::{
     ConnectionFilter, ConnectionInfo, Connections, ReasonCount, Sample, SampleRequest, ServerTraffic,

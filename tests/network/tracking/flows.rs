@@ -28,7 +28,10 @@ struct Seen {
 
 /// When a server could keep no connections: from before the change until after the one that ended it.
 #[derive(Debug, Default)]
-pub(super) struct Dead(Mutex<[Vec<(Instant, Option<Instant>)>; SERVERS]>);
+pub(super) struct Dead(Mutex<[Vec<Interval>; SERVERS]>);
+
+/// From when, and until when if it is over.
+type Interval = (Instant, Option<Instant>);
 
 impl Dead {
     /// The server dies now.

@@ -61,7 +61,7 @@ fn open() -> io::Result<Socket> {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: the storage is as large as any address, and all of its bytes are zero.
     let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
-    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
     address.sll_protocol = u16::to_be(0x0800);
     address.sll_ifindex = i32::try_from(index).map_err(io::Error::other)?;
     let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
@@ -77,7 +77,7 @@ fn open() -> io::Result<Socket> {
             libc::SOL_PACKET,
             libc::PACKET_IGNORE_OUTGOING,
             (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
+            libc::socklen_t::try_from(size_of_val(&on)).map_err(io::Error::other)?,
         )
     };
     if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
@@ -92,7 +92,7 @@ struct Frame {
 impl Frame {
     fn new(pool: &Pool) -> Result<Self> {
         let site = &pool.balanced.site;
-        let (client, director) = (pool.mac_of(&site.client)?, pool.mac_of(&site.director)?);
+        let (client, director) = (Pool::mac_of(&site.client)?, Pool::mac_of(&site.director)?);
         let service = (site.vip(Family::V4), PORT).into();
         let of = |flags| tcp((client_of(0), 0).into(), service).flags(flags).macs(client, director).build();
         Ok(Self { syn: of(SYN), ack: of(ACK) })
@@ -118,14 +118,14 @@ pub(super) const fn port_of(incarnation: u16) -> u16 {
 fn send(socket: &Socket, flows: &Flows, stop: &AtomicBool, mut frame: Frame) -> Result<()> {
     let count = flows.count();
     let mut sent: Vec<Option<(u16, Instant)>> = vec![None; count];
-    let (began, mut number) = (Instant::now(), 0_u64);
+    let (began, mut number) = (Instant::now(), 0);
     while !stop.load(Relaxed) {
-        let due = began.elapsed().as_secs_f64() / PERIOD.as_secs_f64() * count as f64;
-        if number as f64 >= due {
-            thread::sleep(Duration::from_millis(1));
+        let due = began.elapsed().as_micros() * count as u128 / PERIOD.as_micros();
+        if number as u128 >= due {
+            thread::park_timeout(Duration::from_millis(1));
             continue;
         }
-        let flow = usize::try_from(number)? % count;
+        let flow = number % count;
         number += 1;
         if sent[flow].is_some_and(|(_, when)| when.elapsed() > TOO_LONG) {
             flows.begin_anew(flow);

@@ -44,6 +44,8 @@ pub(super) struct Pool {
     servers: [Server; SERVERS],
     scheduler: &'static str,
     reader: Reader,
+    history: Vec<String>,
+    agents: Vec<ChildGuard>,
 }
 
 /// The address of a flow's client.
@@ -68,14 +70,15 @@ impl Pool {
         let reader = read_pins(&pins)?.context("nothing is pinned")?.reader;
         let mut servers = [Server::Up; SERVERS];
         servers[FIRST..].fill(Server::Absent);
-        let pool = Self { balanced, servers, scheduler: "mh", reader };
+        let pool =
+            Self { balanced, servers, scheduler: "mh", reader, history: Vec::new(), agents: Vec::new() };
         (0..SERVERS).try_for_each(|server| pool.answer_arp(server))?;
         pool.apply()?;
         Ok(pool)
     }
 
     /// The MAC address of a machine's device.
-    pub(super) fn mac_of(&self, host: &Host) -> Result<Mac> {
+    pub(super) fn mac_of(host: &Host) -> Result<Mac> {
         let shown = host.ip(&format!("-json link show dev {DEVICE}"))?;
         let shown: serde_json::Value = serde_json::from_str(&shown)?;
         let text = shown.pointer("/0/address").and_then(serde_json::Value::as_str).context("no address")?;
@@ -130,13 +133,13 @@ impl Pool {
     pub(super) fn change(&mut self, random: &mut Random, dead: &Dead) -> Result<()> {
         if random.once_in(10) {
             self.scheduler = ["mh", "sh", "wrr"][random.within(0..3) as usize];
-            println!("scheduler {}", self.scheduler);
+            self.history.push(format!("scheduler {}", self.scheduler));
             return self.balanced.lb(&format!("service set web --scheduler {} --yes", self.scheduler));
         }
         let server = random.within(0..16) as usize;
         let spare = self.servers.iter().filter(|state| **state == Server::Up).count() > LEAST;
         let kind = random.within(0..5);
-        println!("server {server}, {:?}, {kind}", self.servers[server]);
+        self.history.push(format!("s{server} {:?} {kind}", self.servers[server]));
         let named = name(server);
         match self.servers[server] {
             Server::Absent | Server::Leaving => {
@@ -201,10 +204,16 @@ impl Pool {
     }
 
     /// Ends the agent as a crash would, and starts another one.
-    pub(super) fn kill_and_start_the_agent(&self) -> Result<ChildGuard> {
-        println!("kill -9");
+    pub(super) fn kill_and_start_the_agent(&mut self) -> Result<()> {
+        self.history.push("kill -9".to_owned());
         self.balanced.kill_agent()?;
-        start_agent(&self.balanced)
+        self.agents.push(start_agent(&self.balanced)?);
+        Ok(())
+    }
+
+    /// The changes that were made, for the report of a failure.
+    pub(super) fn history(&self) -> String {
+        self.history.join("; ")
     }
 
     /// The last change: whatever the scheduler is, it is mh from now on.
@@ -258,9 +267,12 @@ impl Pool {
         self.reader.for_each_connection(|key, entry| entries.push(format!("{key:?} {entry:?}")))?;
         self.reader.for_each_half_open(|key, entry| entries.push(format!("half open: {key:?} {entry:?}")))?;
         entries.truncate(3);
-        let (status, log) =
+        let (services, director) =
             (self.balanced.site.director.lb("list")?, self.balanced.site.director.lb("status")?);
-        Ok(format!("slots: {states:#?}\nentries: {entries:#?}\n{status}\n{log}\nviews: {:#?}", kernel.views))
+        Ok(format!(
+            "slots: {states:#?}\nentries: {entries:#?}\n{services}\n{director}\nviews: {:#?}",
+            kernel.views
+        ))
     }
 
     /// Whether every slot has settled, and no older table is asked.
