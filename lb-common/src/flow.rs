@@ -80,22 +80,31 @@ impl FlowKey {
     #[inline]
     pub fn hash(&self, vip: &Address, with_ports: bool) -> u32 {
         let (client_high, client_low) = self.client.words();
+        let client = times(client_high, FACTORS[0]).wrapping_add(times(client_low, FACTORS[1]));
+        if !with_ports {
+            return finish(client);
+        }
         let (vip_high, vip_low) = vip.words();
-        let ports =
-            if with_ports { u64::from(self.client_port.get()) << 16 | u64::from(self.port.get()) } else { 0 };
-        let hash = fold(fold(fold(SEED, client_high), client_low), ports);
-        let hash = if with_ports { fold(fold(hash, vip_high), vip_low) } else { hash };
-        finish(hash)
+        let ports = u64::from(self.client_port.get()) << 16 | u64::from(self.port.get());
+        let vip = times(vip_high, FACTORS[2]).wrapping_add(times(vip_low, FACTORS[3]));
+        finish(client.wrapping_add(vip).wrapping_add(times(ports, FACTORS[4])))
     }
 }
 
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
+/// Odd numbers without a pattern: the first digits of the fractions of square roots of primes, as in SHA-512 (FIPS 180-4).
+///
+/// The products are independent of each other, so that a processor makes them at the same time.
+const FACTORS: [u64; 5] = [
+    0x6a09_e667_f3bc_c909,
+    0xbb67_ae85_84ca_a73b,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+    0x510e_527f_ade6_82d1,
+];
 
 #[inline]
-const fn fold(hash: u64, word: u64) -> u64 {
-    let mixed = (hash ^ word).wrapping_mul(MULTIPLIER);
-    mixed ^ mixed >> 32
+const fn times(word: u64, factor: u64) -> u64 {
+    word.wrapping_mul(factor)
 }
 
 /// The finaliser of `MurmurHash3` (public domain, Austin Appleby): every input bit reaches every output bit.

@@ -186,7 +186,8 @@ impl Parsed {
 /// The reason, of kind [`crate::verdict::Kind::Pass`]; `parsed` is then half filled.
 ///
 /// The result is an argument because a returned one is copied three times over, and the program's stack is 512 bytes.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "out of line, 6.18 says `invalid mem access 'scalar'` of the frame")]
 pub fn parse<P: PacketBytes + ?Sized>(packet: &P, length: usize, parsed: &mut Parsed) -> Result<(), Reason> {
     let ethernet: &EthernetHeader = packet.load(0).ok_or(Reason::Truncated)?;
     match ethernet.ether_type.get() {

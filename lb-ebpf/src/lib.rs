@@ -3,3 +3,4 @@
 #![feature(asm_experimental_arch)]
 
 pub mod xdp_packet;
+pub mod zeroed;

@@ -6,6 +6,7 @@ use lb_common::server::ServerRef;
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_common::wire::ethernet::EthernetHeader;
 use lb_ebpf::xdp_packet::XdpPacket;
+use lb_ebpf::zeroed::zeroed;
 
 use crate::maps;
 
@@ -49,7 +50,8 @@ impl Work {
     #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
     #[expect(clippy::cast_possible_truncation, reason = "a frame is shorter than 4 GB")]
     pub(crate) fn begin<'a>(place: &'a mut MaybeUninit<Self>, packet: &XdpPacket) -> &'a mut Self {
-        let work = zeroed(place);
+        // SAFETY: zeros are a valid value of every field, as asserted below.
+        let work = unsafe { zeroed(place) };
         work.bytes = packet.frame_len() as u32;
         work.ifindex = packet.ingress_ifindex();
         work
@@ -86,24 +88,5 @@ impl Work {
     }
 }
 
-const WORDS: usize = size_of::<Work>() / size_of::<u64>();
-
-const _: () = {
-    assert!(size_of::<Work>() == WORDS * size_of::<u64>(), "written word by word");
+const _: () =
     assert!(Family::V4 as u8 == 0 && Outcome::Pass as u8 == 0 && Reason::NotIp as u8 == 0, "zeros are valid");
-};
-
-/// A work of zeros. Stored word by word: of plain stores the compiler makes a call of `memset`, a loop over bytes.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the work must lie in the frame of the entry point")]
-fn zeroed(place: &mut MaybeUninit<Work>) -> &mut Work {
-    let words = place.as_mut_ptr().cast::<u64>();
-    for word in 0..WORDS {
-        // SAFETY: the word lies inside the work, which is aligned for words.
-        let word = unsafe { words.add(word) };
-        // SAFETY: as above.
-        unsafe { word.write_volatile(0) };
-    }
-    // SAFETY: every byte was written, and zeros are a valid value of every field, as asserted above.
-    unsafe { place.assume_init_mut() }
-}

@@ -11,6 +11,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
+use core::mem::MaybeUninit;
 use lb_common::address::Address;
 use lb_common::connection::Connection;
 use lb_common::counters::{Count, Traffic};
@@ -22,6 +23,7 @@ use lb_common::service::{Pick, ServiceKey, View};
 use lb_common::slots::Slot;
 use lb_common::verdict::{REASON_COUNTERS as REASONS, Reason};
 use lb_ebpf::xdp_packet::XdpPacket;
+use lb_ebpf::zeroed::zeroed;
 
 /// The bench says how much room there is.
 const ROOM: u32 = 64;
@@ -134,11 +136,14 @@ fn learn(context: XdpContext) -> u32 {
 #[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
 fn done(context: &XdpContext, action: u32, work: impl FnOnce(&Parsed, u64) -> Option<()>) -> u32 {
     let packet = XdpPacket::new(context.ctx);
-    let mut parsed = Parsed::default();
-    if parse(&packet, packet.frame_len(), &mut parsed).is_err() {
+    let mut place = MaybeUninit::uninit();
+    // SAFETY: zeros are what a packet of IPv4 begins with.
+    let parsed: &mut Parsed = unsafe { zeroed(&mut place) };
+    let length = packet.frame_len();
+    if parse(&packet, length, parsed).is_err() {
         return XDP_ABORTED;
     }
-    match work(&parsed, packet.frame_len() as u64) {
+    match work(parsed, length as u64) {
         Some(()) => action,
         None => XDP_ABORTED,
     }
