@@ -1,6 +1,6 @@
 //! What is counted, per CPU; rates are made in user space. And the settings of the program.
 
-use crate::maps::MAX_HOLD_MS;
+use crate::maps::{MAX_HOLD_MS, SETTING_ANY_PORT, SETTING_NAT};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Value of `REASON_COUNTERS`, one per reason and outcome.
@@ -50,6 +50,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether some service takes any port.
+    #[inline]
+    pub const fn any_port(&self) -> bool {
+        self.flags & SETTING_ANY_PORT != 0
+    }
+
+    /// Whether some server is reached by nat.
+    #[inline]
+    pub const fn nat(&self) -> bool {
+        self.flags & SETTING_NAT != 0
+    }
+
     /// Whether flows may be missing from the tables at `now`, because they are being copied.
     ///
     /// A hold that nobody ended ends by itself, and is not taken for one in the future when the clock wraps.

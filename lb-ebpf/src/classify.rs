@@ -1,6 +1,7 @@
 //! Which service a packet is for.
 
 use crate::maps;
+use lb_common::counters::Settings;
 use lb_common::packet::Parsed;
 use lb_common::service::View;
 use lb_common::verdict::Reason;
@@ -16,8 +17,8 @@ pub(crate) struct Service {
 
 /// The service of a client's packet; `None` if it is for none.
 #[inline]
-pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
-    let id = service_id(parsed);
+pub(crate) fn service(parsed: &Parsed, settings: &Settings) -> Result<Option<Service>, Reason> {
+    let id = service_id(parsed, settings.any_port());
     if id == 0 {
         return Ok(None);
     }
@@ -32,10 +33,10 @@ pub(crate) fn service(parsed: &Parsed) -> Result<Option<Service>, Reason> {
 
 /// The id of the service, or 0. Out of line: the key would lie on the stack while all other stages run.
 #[inline(never)]
-fn service_id(parsed: &Parsed) -> u32 {
+fn service_id(parsed: &Parsed, any_port: bool) -> u32 {
     let mut key = parsed.service_key();
     let exact = maps::service_id(&key);
-    if exact.is_some() || !maps::any_port_services() {
+    if exact.is_some() || !any_port {
         return exact.unwrap_or(0);
     }
     key.port = U16::ZERO;

@@ -69,33 +69,21 @@ pub(crate) fn clock() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
+/// The settings; they are always there.
 #[inline]
-fn settings() -> Settings {
-    SETTINGS.get(0).copied().unwrap_or_default()
-}
-
-/// Whether some service takes any port.
-#[inline]
-pub(crate) fn any_port_services() -> bool {
-    settings().flags & sizes::SETTING_ANY_PORT != 0
-}
-
-/// Whether some server is reached by nat.
-#[inline]
-pub(crate) fn nat_servers() -> bool {
-    settings().flags & sizes::SETTING_NAT != 0
+pub(crate) fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
 }
 
 /// Whether the tables are being copied, so that a known flow may be missing. Asked about flows that were not found.
 #[inline]
 pub(crate) fn copying(now: u32) -> bool {
-    settings().holds(now)
+    settings().is_some_and(|settings| settings.holds(now))
 }
 
-/// Whether this packet is one of the sampled ones.
+/// Whether this packet is the one in `period` that is sampled.
 #[inline]
-pub(crate) fn sampled() -> bool {
-    let period = settings().sample_period;
+pub(crate) fn is_one_in(period: u32) -> bool {
     // SAFETY: the helper takes no arguments.
     period != 0 && unsafe { bpf_get_prandom_u32() }.checked_rem(period) == Some(0)
 }
@@ -282,7 +270,7 @@ pub(crate) fn server_traffic(server: ServerRef) -> Option<&'static mut Traffic> 
 pub(crate) fn may_answer(now: u32) -> bool {
     let Some(bucket) = ANSWER_RATE.get_ptr_mut(0) else { return false };
     // SAFETY: the element is this CPU's own.
-    unsafe { &mut *bucket }.take(now, settings().answers_per_second)
+    unsafe { &mut *bucket }.take(now, settings().map_or(0, |settings| settings.answers_per_second))
 }
 
 /// Hands a sampled decision to the agent; a full buffer loses it.

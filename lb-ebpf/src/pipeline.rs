@@ -7,11 +7,11 @@
 
 use crate::subprograms::{refuse, serve, translate};
 use crate::work::Work;
-use crate::{account, classify, forward};
+use crate::{account, classify, forward, maps};
 use aya_ebpf::bindings::xdp_md;
 use core::mem::MaybeUninit;
 use lb_common::packet::parse;
-use lb_common::verdict::{Outcome, Verdict};
+use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
 
 /// Runs the stages over one frame, counts the verdict and gives the XDP action.
@@ -30,7 +30,8 @@ pub(crate) fn run(context: *mut xdp_md) -> u32 {
 }
 
 fn ours(context: *mut xdp_md, work: &mut Work) {
-    match classify::service(&work.parsed) {
+    let Some(settings) = maps::settings() else { return };
+    match classify::service(&work.parsed, settings) {
         Ok(Some(service)) => {
             work.service = service.id;
             serve(context, work, service.view);
@@ -38,11 +39,12 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
                 refuse(context, work, service.view);
             }
         }
-        Ok(None) => {
+        Ok(None) if settings.nat() => {
             translate(context, work);
         }
+        Ok(None) => work.verdict = Verdict::pass(Reason::NotAService),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
-    account::sample(work);
+    account::sample(work, settings);
     account::log(context, work);
 }

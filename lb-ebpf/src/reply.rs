@@ -33,9 +33,6 @@ pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
 
 #[inline]
 fn reply_flow(parsed: &Parsed) -> Option<FlowKey> {
-    if !maps::nat_servers() {
-        return None;
-    }
     Some(parsed.reply_flow(maps::nat_host(parsed.source)?))
 }
 

@@ -147,6 +147,10 @@ impl Floors {
         self.fill::<[u8; 64]>("VIEWS", views)?;
         let servers = tables.servers.iter().map(|(id, server)| (*id, transmute!(*server)));
         self.fill::<[u8; 64]>("SERVERS", servers)?;
+        let interfaces = tables.interfaces.iter();
+        let interfaces = interfaces.map(|(index, interface)| (u32::from(*index), transmute!(*interface)));
+        self.fill::<[u8; 12]>("INTERFACES", interfaces)?;
+        self.fill::<[u8; 32]>("SETTINGS", std::iter::once((0, transmute!(tables.settings))))?;
         self.fill("SERVICES", tables.services.iter().map(|(id, view)| (*id, u64::from(*view))))?;
         let slots =
             tables.slots.iter().flat_map(|(first, slots)| (*first..).zip(slots.iter().map(|slot| slot.0)));

@@ -14,20 +14,26 @@ use aya_ebpf::programs::XdpContext;
 use core::mem::MaybeUninit;
 use lb_common::address::Address;
 use lb_common::connection::Connection;
-use lb_common::counters::{Count, Traffic};
+use lb_common::counters::{Count, Settings, Traffic};
 use lb_common::flow::{FlowKey, Owner};
 use lb_common::packet::{PacketBytes as _, Parsed, parse};
 use lb_common::scheduler::slot_index;
-use lb_common::server::{Method, Server, ServerRef, ServerState};
+use lb_common::server::{Interface, MAX_DEVICES, Method, Server, ServerRef, ServerState};
 use lb_common::service::{Pick, ServiceKey, View};
 use lb_common::slots::Slot;
 use lb_common::verdict::{REASON_COUNTERS as REASONS, Reason};
 use lb_ebpf::xdp_packet::XdpPacket;
 use lb_ebpf::zeroed::zeroed;
 
+/// The device that packets come in by.
+const FIRST: u16 = 1;
 /// The bench says how much room there is.
 const ROOM: u32 = 64;
 
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+#[map]
+static INTERFACES: Array<Interface> = Array::with_max_entries(MAX_DEVICES, 0);
 #[map]
 static SERVICE_KEYS: HashMap<ServiceKey, u32> = HashMap::with_max_entries(ROOM, 0);
 #[map]
@@ -67,7 +73,9 @@ fn floor_pass(context: XdpContext) -> u32 {
 fn floor_untracked(context: XdpContext) -> u32 {
     done(&context, XDP_TX, |parsed, bytes| {
         let (id, view) = service(parsed)?;
-        let (reference, _) = chosen(&parsed.client_flow(id), view)?;
+        interface(FIRST)?;
+        let (reference, server) = chosen(&parsed.client_flow(id), view)?;
+        interface(server.next_hop.device)?;
         sent(id, reference, 0, bytes)
     })
 }
@@ -77,8 +85,9 @@ fn floor_untracked(context: XdpContext) -> u32 {
 fn floor_tracked(context: XdpContext) -> u32 {
     done(&context, XDP_TX, |parsed, bytes| {
         let (id, _) = service(parsed)?;
+        interface(FIRST)?;
         let reference = known(&parsed.client_flow(id))?;
-        server(reference)?;
+        interface(server(reference)?.next_hop.device)?;
         sent(id, reference, 0, bytes)
     })
 }
@@ -93,7 +102,10 @@ fn floor_reply(context: XdpContext) -> u32 {
         // SAFETY: nothing writes the map while it is read.
         let host = unsafe { NAT_HOSTS.get(parsed.source) }?;
         let reference = known(&parsed.reply_flow(*host))?;
+        interface(FIRST)?;
         let service = server(reference)?.service;
+        // Where the client is: behind the same interface here.
+        interface(FIRST)?;
         (view(service)?.port == parsed.source_port).then_some(())?;
         sent(service, reference, 0, bytes)
     })
@@ -108,7 +120,9 @@ fn floor_new(context: XdpContext) -> u32 {
         if is_known(&flow) {
             return None;
         }
-        let (reference, _) = chosen(&flow, view)?;
+        interface(FIRST)?;
+        let (reference, server) = chosen(&flow, view)?;
+        interface(server.next_hop.device)?;
         let connection = Connection { server: reference, last_seen: now(), ..Connection::default() };
         remember(&flow, &connection)?;
         sent(id, reference, 1, bytes)
@@ -140,7 +154,8 @@ fn done(context: &XdpContext, action: u32, work: impl FnOnce(&Parsed, u64) -> Op
     // SAFETY: zeros are what a packet of IPv4 begins with.
     let parsed: &mut Parsed = unsafe { zeroed(&mut place) };
     let length = packet.frame_len();
-    if parse(&packet, length, parsed).is_err() {
+    let Some(settings) = SETTINGS.get(0) else { return XDP_ABORTED };
+    if settings.sample_period != 0 || parse(&packet, length, parsed).is_err() {
         return XDP_ABORTED;
     }
     match work(parsed, length as u64) {
@@ -225,6 +240,12 @@ fn known(flow: &FlowKey) -> Option<ServerRef> {
 fn now() -> u32 {
     // SAFETY: the helper takes no arguments and reads a clock.
     (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000) as u32
+}
+
+/// The interface with this index, which the packet comes in by or leaves by.
+#[inline]
+fn interface(device: u16) -> Option<&'static Interface> {
+    INTERFACES.get(u32::from(device)).filter(|interface| interface.ifindex != 0)
 }
 
 /// Counts what was sent on: per service, per server, per reason.
