@@ -11,7 +11,7 @@ use lb_common::server::{Method, ServerRef, ServerState};
 use lb_common::service::{SlotRange, View};
 use lb_common::slots::{Slot, SlotState};
 use lb_common::tracking::{Epoch, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of the slots of a service.
 #[derive(Debug, Default)]
@@ -37,6 +37,43 @@ pub(super) struct Elder {
     pub(super) mark: u8,
 }
 
+/// The slots that the kernel has, each range of one view.
+pub(super) struct Held<'a> {
+    kernel: &'a Kernel,
+    /// Ranges that others overlap, or name as well: an agent wrote none of them.
+    shared: BTreeSet<(u32, u32)>,
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(kernel: &'a Kernel) -> Self {
+        let views = kernel.services.values().filter_map(|index| kernel.views.get(index));
+        // A service that is tracked from now on may have the same slots before and after.
+        let of_view = |view: &View| {
+            let ranges = [view.slots, view.old_slots].into_iter().filter(|range| range.len > 0);
+            ranges.map(|range| (range.first, range.len)).collect::<BTreeSet<_>>()
+        };
+        let mut ranges: Vec<_> = views.flat_map(of_view).collect();
+        ranges.sort_unstable();
+        let (mut shared, mut widest) = (BTreeSet::new(), (0, 0));
+        for (first, len) in ranges {
+            let (before, width) = widest;
+            if first < before + width {
+                shared.extend([(first, len), widest]);
+            }
+            if first.saturating_add(len) > before + width {
+                widest = (first, len.min(u32::MAX - first));
+            }
+        }
+        Self { kernel, shared }
+    }
+
+    fn slots(&self, range: SlotRange) -> Option<&'a [Slot]> {
+        let slots = self.kernel.slots.get(&range.first).map(Vec::as_slice)?;
+        let is_whole = slots.len() == range.len as usize && range.len > 0;
+        (is_whole && !self.shared.contains(&(range.first, range.len))).then_some(slots)
+    }
+}
+
 /// The servers of a service, as slots name them.
 struct Servers<'a> {
     by_reference: BTreeMap<ServerRef, &'a Server>,
@@ -47,7 +84,7 @@ struct Servers<'a> {
 pub(super) fn plan(
     (service, references): (&Service, &[ServerRef]),
     view: Option<&View>,
-    kernel: &Kernel,
+    kernel: &Held<'_>,
     moment: Moment,
 ) -> Slots {
     let servers = Servers {
@@ -55,7 +92,7 @@ pub(super) fn plan(
         stay: !service.is_udp(),
     };
     let wanted = fill(service, references);
-    let held = view.and_then(|view| Some((view, slots_at(kernel, view.slots)?)));
+    let held = view.and_then(|view| Some((view, kernel.slots(view.slots)?)));
     let now = Epoch::at(moment.now, service.timeouts.established);
     let elder =
         view.filter(|_| servers.stay).and_then(|view| elder_of(view, kernel, now)).unwrap_or_default();
@@ -76,7 +113,7 @@ pub(super) fn plan(
             servers.change(
                 (view.slots.first, slots),
                 &wanted,
-                (kernel, moment, now, restamped),
+                (kernel.kernel, moment, now, restamped),
                 &mut planned,
             );
             planned
@@ -164,20 +201,16 @@ fn is_alike(view: &View, service: &Service) -> bool {
 
 /// The older table that a view after `view` names: the one that `view` names itself, because all that is younger was
 /// remembered; else the one of `view`, if its flows are not in the table.
-fn elder_of(view: &View, kernel: &Kernel, now: Epoch) -> Option<Elder> {
+fn elder_of(view: &View, kernel: &Held<'_>, now: Epoch) -> Option<Elder> {
     kept_elder(view, kernel).or_else(|| {
-        let own = view.is_untracked() && slots_at(kernel, view.slots).is_some();
+        let own = view.is_untracked() && kernel.slots(view.slots).is_some();
         own.then_some(Elder { range: view.slots, pick: view.pick, mark: now.bits() })
     })
 }
 
-fn kept_elder(view: &View, kernel: &Kernel) -> Option<Elder> {
-    slots_at(kernel, view.old_slots)?;
+fn kept_elder(view: &View, kernel: &Held<'_>) -> Option<Elder> {
+    kernel.slots(view.old_slots)?;
     Some(Elder { range: view.old_slots, pick: view.old_pick, mark: view.old_mark })
-}
-
-fn slots_at(kernel: &Kernel, range: SlotRange) -> Option<&[Slot]> {
-    kernel.slots.get(&range.first).map(Vec::as_slice).filter(|slots| slots.len() == range.len as usize)
 }
 
 /// Whether the server that the kernel has takes new flows.

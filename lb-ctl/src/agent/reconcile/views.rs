@@ -2,7 +2,7 @@
 
 use super::Moment;
 use super::services::ServiceIds;
-use super::slots::{self, Elder, Slots};
+use super::slots::{self, Elder, Held, Slots};
 use crate::agent::arena::Arena;
 use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
@@ -29,6 +29,7 @@ pub(super) fn reconcile(
             ranges.map(|range| (range.first, range.len)).chain(quarantine.ranges.iter().copied()),
         ),
     };
+    let held = Held::new(kernel);
     for place in order(tables, kernel, services) {
         let (Some(service), Some(id), Some(references)) =
             (tables.services.get(place), services.get(place), references.get(place))
@@ -36,7 +37,7 @@ pub(super) fn reconcile(
             continue;
         };
         let view = kernel.services.get(id).and_then(|index| kernel.views.get(index));
-        let slots = slots::plan((service, references), view, kernel, moment);
+        let slots = slots::plan((service, references), view, &held, moment);
         swap(*id, service, slots, (kernel, &mut free, &mut *draft))?;
         for key in service.keys.iter().filter(|key| kernel.service_keys.get(key) != Some(id)) {
             let is_new = !kernel.service_keys.contains_key(key);

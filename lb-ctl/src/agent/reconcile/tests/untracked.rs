@@ -208,6 +208,23 @@ fn a_service_that_is_tracked_from_now_on_asks_its_slots_and_the_other_way_round(
 }
 
 #[test]
+fn a_service_that_is_tracked_with_the_same_slots_keeps_them() {
+    let wanted = mh(vec![server(1, 1), server(2, 1)]);
+    let mut tracked = wanted.clone();
+    tracked.services[0].flags = 0;
+    let mut world = World::new(&wanted);
+    let slots = world.view().slots;
+    world.follow(&tracked, Pace::Hold);
+    assert_eq!(
+        (world.view().slots, world.view().old_slots, world.view().is_untracked()),
+        (slots, slots, false)
+    );
+    assert_eq!(world.follow(&tracked, Pace::Hold).writes, []);
+    assert!(world.settle(2 * IDLE, None).freed.ranges.is_empty());
+    assert_eq!(world.view().old_slots, SlotRange::default());
+}
+
+#[test]
 fn a_service_whose_servers_are_all_drained_finds_their_connections() {
     let mut world = World::new(&mh(vec![server(1, 1)]));
     let slots = world.view().slots;
