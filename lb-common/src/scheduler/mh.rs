@@ -1,7 +1,8 @@
 //! Maglev hashing, for any weights (Maglev paper, NSDI 2016, section 3.4).
 //!
 //! The paper lets servers take turns, each claiming the next free slot of its own permutation. Here server `i` claims
-//! its slot number `k` at time `(k + 1) / weight`, so that shares follow the weights for any weights.
+//! its slot number `k` at time `(k + 1/2) / weight`, so that shares follow the weights for any weights: the method of
+//! Webster, which favours neither large nor small ones.
 
 use super::{MAX_TABLE, Member};
 use crate::server::ServerRef;
@@ -32,7 +33,7 @@ struct Claimant {
 
 impl Claimant {
     fn due(&self, other: &Self) -> Ordering {
-        let (mine, theirs) = ((self.claims + 1) * other.weight, (other.claims + 1) * self.weight);
+        let (mine, theirs) = ((2 * self.claims + 1) * other.weight, (2 * other.claims + 1) * self.weight);
         mine.cmp(&theirs).then(self.order.cmp(&other.order))
     }
 }

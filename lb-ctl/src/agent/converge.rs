@@ -7,6 +7,7 @@ use super::state::{Desired, Observed};
 use super::vips;
 use super::writer::Writer;
 use crate::api::Failure;
+use crate::datapath::tables::Write;
 use crate::datapath::{self, AttachMode, Attached};
 use std::net::IpAddr;
 
@@ -43,7 +44,8 @@ impl Writer {
             (Err(_), Ok(kernel)) => plan.freed.unnamed_in(kernel),
             _ => plan.freed,
         });
-        (self.unsettled, self.held) = (true, plan.held);
+        self.unsettled |= plan.writes.iter().any(Write::moves_slots);
+        self.held = plan.held;
         applied.map_err(|error| failure(&error))?;
         let kernel = kernel.map_err(|error| failure(&error))?;
         self.names = Names::new(compile(desired, &self.observed), &kernel);

@@ -65,3 +65,11 @@ pub enum Write {
     /// Zeroes the counters of a server id.
     ClearServer(u32),
 }
+
+impl Write {
+    /// Whether slots of an untracked service may have to change with time after it.
+    pub fn moves_slots(&self) -> bool {
+        matches!(self, Self::Change(_))
+            || matches!(self, Self::View(_, view) if view.is_untracked() || view.old_slots.len > 0)
+    }
+}
