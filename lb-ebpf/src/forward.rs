@@ -1,12 +1,10 @@
 //! The way out: the packet is rewritten for its server's method and given a device.
 
 use crate::maps;
-use crate::subprograms;
 use crate::work::Work;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
-use lb_common::address::Address;
 use lb_common::forward::nat::End;
-use lb_common::forward::{dr, ipip, set_frame_addresses, too_big};
+use lb_common::forward::{dr, ipip, nat, set_frame_addresses, too_big};
 use lb_common::packet::Parsed;
 use lb_common::server::{Interface, Method, NextHop, Server};
 use lb_common::verdict::{Outcome, Reason, Verdict};
@@ -38,21 +36,10 @@ fn rewrite(packet: &mut XdpPacket, parsed: &Parsed, method: Method, server: &Ser
         Method::Dr => dr::forward(packet, parsed).ok_or(Reason::Truncated),
         Method::Nat => {
             let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
-            translate(packet, parsed, (End::Destination, &server.address, port))
+            nat::forward(packet, parsed, End::Destination, &server.address, port).ok_or(Reason::Truncated)
         }
         Method::Ipip => ipip::encapsulate(packet, parsed, server),
     }
-}
-
-/// Writes another address and port into one end of the packet.
-#[inline]
-pub(crate) fn translate(
-    packet: &XdpPacket,
-    parsed: &Parsed,
-    (end, address, port): (End, &Address, U16),
-) -> Result<(), Reason> {
-    let done = subprograms::rewrite(packet.context(), parsed, end as u32, address, u32::from(port.get()));
-    if done == 0 { Err(Reason::Truncated) } else { Ok(()) }
 }
 
 /// A device, and the machine behind it.

@@ -2,12 +2,12 @@
 
 use crate::connection::renew;
 use crate::entry::Entry;
-use crate::forward::{self, Exit};
+use crate::forward::Exit;
 use crate::maps;
 use crate::work::Work;
 use lb_common::connection::TcpState;
 use lb_common::flow::FlowKey;
-use lb_common::forward::nat::End;
+use lb_common::forward::nat::{self, End};
 use lb_common::packet::Parsed;
 use lb_common::server::{NextHop, ServerState};
 use lb_common::verdict::{Reason, Verdict};
@@ -56,6 +56,6 @@ fn back(packet: &mut XdpPacket, work: &mut Work, entry: Entry) -> Result<Verdict
         return Err(Reason::TooBig);
     }
     let port = if server.port == U16::ZERO { parsed.source_port } else { view.port };
-    forward::translate(packet, parsed, (End::Source, &view.address, port))?;
+    nat::forward(packet, parsed, End::Source, &view.address, port).ok_or(Reason::Truncated)?;
     Ok(exit.leave(packet, work.ifindex, Reason::RepliedNat))
 }

@@ -6,14 +6,10 @@
 use crate::work::Work;
 use crate::{answer, connection, forward, reply};
 use aya_ebpf::bindings::xdp_md;
-use lb_common::address::Address;
-use lb_common::forward::nat::{self, End};
-use lb_common::packet::Parsed;
 use lb_common::server::Server;
 use lb_common::service::View;
 use lb_common::verdict::{Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
-use zerocopy::network_endian::U16;
 
 /// Sends a client's packet to a server.
 #[unsafe(no_mangle)]
@@ -71,26 +67,6 @@ pub(crate) extern "C" fn send(context: *mut xdp_md, work: *mut Work, server: *co
     let (Some(work), Some(server)) = (unsafe { work.as_mut() }, unsafe { server.as_ref() }) else { return 0 };
     work.verdict = forward::send(&mut XdpPacket::new(context), work, server);
     0
-}
-
-/// Writes another address and port into one end of a packet, the destination if `end` is 0: 0 if it is too short.
-#[unsafe(no_mangle)]
-#[inline(never)]
-#[expect(clippy::cast_possible_truncation, reason = "a port has 16 bits")]
-pub(crate) extern "C" fn rewrite(
-    context: *mut xdp_md,
-    parsed: *const Parsed,
-    end: u32,
-    address: *const Address,
-    port: u32,
-) -> u32 {
-    // SAFETY: as in `serve`.
-    let (Some(parsed), Some(address)) = (unsafe { parsed.as_ref() }, unsafe { address.as_ref() }) else {
-        return 0;
-    };
-    let end = if end == End::Destination as u32 { End::Destination } else { End::Source };
-    let port = U16::new(port as u16);
-    u32::from(nat::forward(&mut XdpPacket::new(context), parsed, end, address, port).is_some())
 }
 
 /// Sends a nat server's answer to its client.

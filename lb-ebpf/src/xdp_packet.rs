@@ -22,12 +22,6 @@ impl XdpPacket {
         Self { context: XdpContext::new(context) }
     }
 
-    /// What the kernel handed to the program.
-    #[inline]
-    pub fn context(&self) -> *mut xdp_md {
-        self.context.ctx
-    }
-
     /// Index of the interface that the frame came in by.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the context holds it in 32 bits")]

@@ -23,8 +23,8 @@ use site::Pool;
 
 /// The idle timeout of the service.
 const IDLE: Duration = Duration::from_secs(5);
-/// A sweep, or two, and what else takes a moment.
-const SLACK: Duration = Duration::from_secs(4);
+/// Sweeps: after each the agent rests twenty times as long as it took, and this one may not be optimised, nor alone.
+const SLACK: Duration = Duration::from_secs(8);
 
 /// How much is done.
 struct Amount {
