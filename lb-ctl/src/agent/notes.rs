@@ -46,14 +46,16 @@ impl Writer {
         notes
     }
 
-    /// What nobody can see of a drain: connections of an untracked service, before one idle timeout has passed.
+    /// What nobody can see of a drain: connections of an untracked service, before one idle timeout has passed. UDP goes
+    /// to other servers at once.
     fn unknown_ends(&self, change: &Change) -> Vec<String> {
         let Change::ServerDrain { pool, .. } = change else { return Vec::new() };
         let config = &self.stored.config;
-        let untracked = config.users_of(pool).filter(|service| service.is_untracked());
+        let untracked = config
+            .users_of(pool)
+            .filter(|service| service.is_untracked() && service.protocol == Protocol::Tcp);
         let note = |service: &Service| {
-            let timeouts = service.timeouts.milliseconds();
-            let idle = if service.protocol == Protocol::Udp { timeouts.udp } else { timeouts.established };
+            let idle = service.timeouts.milliseconds().established;
             let idle = humantime::format_duration(Duration::from_millis(idle.into()));
             format!(
                 "service {} is not tracked: which of its connections remain is known {idle} from now",

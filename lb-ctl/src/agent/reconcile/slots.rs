@@ -94,8 +94,11 @@ pub(super) fn plan(
     let wanted = fill(service, references);
     let held = view.and_then(|view| Some((view, kernel.slots(view.slots)?)));
     let now = Epoch::at(moment.now, service.timeouts.established);
-    let elder =
-        view.filter(|_| servers.stay).and_then(|view| elder_of(view, kernel, now)).unwrap_or_default();
+    // Marks of the clock of another idle timeout mean nothing.
+    let restamped = view.is_some_and(|view| view.timeouts != service.timeouts);
+    let marked_anew = |elder| if restamped { Elder { mark: now.bits(), ..elder } } else { elder };
+    let elder = view.filter(|_| servers.stay).and_then(|view| elder_of(view, kernel, now));
+    let elder = elder.map(marked_anew).unwrap_or_default();
     if !service.is_untracked() {
         let settled: Vec<Slot> = wanted.into_iter().map(Slot::settled).collect();
         let kept = held.filter(|(_, slots)| *slots == settled).map(|(view, _)| view.slots);
@@ -105,9 +108,7 @@ pub(super) fn plan(
         Some((view, slots))
             if is_alike(view, service) && slots.len() == wanted.len() && !wanted.is_empty() =>
         {
-            let elder = kept_elder(view, kernel).unwrap_or_default();
-            let restamped = view.timeouts != service.timeouts;
-            let elder = if restamped { Elder { mark: now.bits(), ..elder } } else { elder };
+            let elder = kept_elder(view, kernel).map(marked_anew).unwrap_or_default();
             let place = Some(view.slots);
             let mut planned = Slots { place, elder, ..Slots::default() };
             servers.change(

@@ -13,7 +13,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use core::mem::MaybeUninit;
 use lb_common::address::Address;
-use lb_common::connection::Connection;
+use lb_common::connection::{Connection, RENEWAL_MS};
 use lb_common::counters::{Count, Settings, Traffic};
 use lb_common::flow::{FlowKey, Owner};
 use lb_common::packet::{PacketBytes as _, Parsed, parse};
@@ -220,13 +220,11 @@ fn server(reference: ServerRef) -> Option<&'static Server> {
 /// The server of a known flow.
 #[inline]
 fn known(flow: &FlowKey) -> Option<ServerRef> {
-    /// As in the director's program.
-    const GRAIN_MS: u32 = 1_000;
     let element = CONNECTIONS.get_ptr_mut(flow)?;
     // SAFETY: the kernel gave a pointer to a whole element.
     let connection = unsafe { element.read() };
     let now = now();
-    if connection.idle(now) >= GRAIN_MS {
+    if connection.idle(now) >= RENEWAL_MS {
         // SAFETY: as above.
         let last_seen = unsafe { &raw mut (*element).last_seen };
         // SAFETY: as above; the field is an aligned word.

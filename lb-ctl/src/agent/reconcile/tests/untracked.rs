@@ -262,3 +262,19 @@ fn another_idle_timeout_starts_the_clock_of_moving_slots_anew() {
     world.settle(5_000, None);
     assert!(!world.states().contains_key(&MOVING));
 }
+
+#[test]
+fn another_idle_timeout_starts_the_clock_of_an_older_table_anew() {
+    let servers = |count: u8| (1..=count).map(|host| server(host, 1)).collect::<Vec<_>>();
+    let mut world = World::new(&mh(servers(12)));
+    let first = world.view().slots;
+    world.follow(&mh(servers(13)), Pace::Hold);
+    world.now += IDLE;
+    let mut wanted = with(Scheduler::Sh, servers(13));
+    wanted.services[0].timeouts.established = 16_000;
+    world.follow(&wanted, Pace::Hold);
+    world.settle(15_000, None);
+    assert_eq!(world.view().old_slots, first, "marks of the old clock mean nothing");
+    world.settle(5_000, None);
+    assert_eq!(world.view().old_slots, SlotRange::default());
+}
