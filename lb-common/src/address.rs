@@ -14,6 +14,15 @@ pub struct Address {
     low: u64,
 }
 
+/// An address and eight bytes behind it, as a key of the kernel's tables begins or is: a word, because a processor that
+/// reads back what was just stored waits when it was stored in pieces, and the kernel hashes keys by words.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct KeyWords {
+    pub(crate) address: Address,
+    pub(crate) end: u64,
+}
+
 const V4_PREFIX: u64 = 0x0000_ffff;
 
 impl Address {
@@ -31,27 +40,6 @@ impl Address {
     pub const fn from_v6(octets: [u8; 16]) -> Self {
         let ([high, low], _) = octets.as_chunks() else { return Self::UNSPECIFIED };
         Self { high: u64::from_ne_bytes(*high), low: u64::from_ne_bytes(*low) }
-    }
-
-    /// The address of four bytes, the first of which is the lowest of `word`.
-    #[inline]
-    pub const fn from_v4_word(word: u32) -> Self {
-        Self { high: 0, low: u64::from_le(V4_PREFIX << 16 | (word as u64) << 32) }
-    }
-
-    /// The address of sixteen bytes, of each four of which the first is the lowest of a word.
-    #[inline]
-    pub const fn from_v6_words([a, b, c, d]: [u32; 4]) -> Self {
-        let high = u64::from_le(a as u64 | (b as u64) << 32);
-        Self { high, low: u64::from_le(c as u64 | (d as u64) << 32) }
-    }
-
-    /// Its sixteen bytes as four words, of each four bytes the first the lowest.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "each word is half of one")]
-    pub const fn le_words(&self) -> [u32; 4] {
-        let (high, low) = (u64::from_le(self.high), u64::from_le(self.low));
-        [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32]
     }
 
     /// The sixteen bytes, most significant first.
@@ -80,6 +68,12 @@ impl Address {
     pub const fn with_low_bits(&self, mask: u64, bits: u64) -> Self {
         let low = u64::from_be(self.low) & !mask | bits & mask;
         Self { high: self.high, low: low.to_be() }
+    }
+
+    /// The two halves as they lie in memory.
+    #[inline]
+    pub(crate) const fn in_memory(&self) -> (u64, u64) {
+        (self.high, self.low)
     }
 
     /// The two halves as numbers.

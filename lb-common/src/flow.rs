@@ -2,7 +2,7 @@
 //!
 //! docs/decisions/0001-flow-key.md says why the service's id stands for its VIP and protocol.
 
-use crate::address::Address;
+use crate::address::{Address, KeyWords};
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -73,21 +73,29 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// The flow of `client` and its port to `port` of `owner`.
+    #[inline]
+    pub const fn new(client: Address, client_port: U16, port: U16, owner: Owner) -> Self {
+        let ([a, b], [c, d], [e, f, g, h]) = (client_port.to_bytes(), port.to_bytes(), owner.0.to_ne_bytes());
+        zerocopy::transmute!(KeyWords { address: client, end: u64::from_ne_bytes([a, b, c, d, e, f, g, h]) })
+    }
+
     /// A hash of the client's address and, with `with_ports`, of both ports.
     ///
     /// The same on every director: no seed, network byte order, and the service's id is left out because directors
     /// number their services on their own. `vip` takes its place.
     #[inline]
     pub fn hash(&self, vip: &Address, with_ports: bool) -> u32 {
-        let (client_high, client_low) = self.client.words();
+        let (client_high, client_low) = self.client.in_memory();
         let client = times(client_high, FACTORS[0]).wrapping_add(times(client_low, FACTORS[1]));
         if !with_ports {
             return finish(client);
         }
-        let (vip_high, vip_low) = vip.words();
-        let ports = u64::from(self.client_port.get()) << 16 | u64::from(self.port.get());
+        let (vip_high, vip_low) = vip.in_memory();
+        let ([a, b], [c, d]) = (self.client_port.to_bytes(), self.port.to_bytes());
+        let ports = u64::from(u32::from_le_bytes([a, b, c, d]));
         let vip = times(vip_high, FACTORS[2]).wrapping_add(times(vip_low, FACTORS[3]));
-        finish(client.wrapping_add(vip).wrapping_add(times(ports, FACTORS[4])))
+        finish(client.wrapping_add(vip).wrapping_add(ports.wrapping_mul(FACTORS[4])))
     }
 }
 
@@ -104,7 +112,7 @@ const FACTORS: [u64; 5] = [
 
 #[inline]
 const fn times(word: u64, factor: u64) -> u64 {
-    word.wrapping_mul(factor)
+    u64::from_le(word).wrapping_mul(factor)
 }
 
 /// The finaliser of `MurmurHash3` (public domain, Austin Appleby): every input bit reaches every output bit.

@@ -25,57 +25,6 @@ pub trait PacketBytes {
     fn load_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T>;
     /// Length of the frame in bytes.
     fn frame_len(&self) -> usize;
-
-    /// Two bytes of the frame as a number, the first the low one. A program reads them at once, as it does those below.
-    #[inline]
-    fn half(bytes: &[u8; 2]) -> u16 {
-        u16::from_le_bytes(*bytes)
-    }
-    /// Four bytes of the frame as a number, the first the lowest.
-    #[inline]
-    fn word(bytes: &[u8; 4]) -> u32 {
-        u32::from_le_bytes(*bytes)
-    }
-    /// Writes two bytes of the frame.
-    #[inline]
-    fn set_half(bytes: &mut [u8; 2], half: u16) {
-        *bytes = half.to_le_bytes();
-    }
-    /// Writes four bytes of the frame.
-    #[inline]
-    fn set_word(bytes: &mut [u8; 4], word: u32) {
-        *bytes = word.to_le_bytes();
-    }
-
-    /// Writes an IPv4 address into the frame.
-    #[inline]
-    fn set_v4(bytes: &mut [u8; 4], address: &Address) {
-        let [.., word] = address.le_words();
-        Self::set_word(bytes, word);
-    }
-    /// Writes an IPv6 address into the frame.
-    #[inline]
-    fn set_v6(bytes: &mut [u8; 16], address: &Address) {
-        let (parts, _) = bytes.as_chunks_mut();
-        parts.iter_mut().zip(address.le_words()).for_each(|(part, word)| Self::set_word(part, word));
-    }
-
-    /// A MAC address of the frame, as [`crate::server::mac_word`] makes it a word.
-    #[inline]
-    fn mac(bytes: &[u8; 6]) -> u64 {
-        let ([first, second, third], _) = bytes.as_chunks() else { return 0 };
-        let halves = [first, second, third].map(Self::half);
-        halves.into_iter().rev().fold(0, |word, half| word << 16 | u64::from(half))
-    }
-    /// Writes a MAC address, a word, into the frame.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the word is taken to pieces")]
-    fn set_mac(bytes: &mut [u8; 6], word: u64) {
-        let (halves, _) = bytes.as_chunks_mut();
-        for (place, half) in halves.iter_mut().enumerate() {
-            Self::set_half(half, (word >> (16 * place)) as u16);
-        }
-    }
 }
 
 /// A frame whose ends can move. Every window is void afterwards.
@@ -149,23 +98,14 @@ impl Parsed {
     /// The flow of a client's packet to service `id`.
     #[inline]
     pub const fn client_flow(&self, id: u32) -> FlowKey {
-        FlowKey {
-            client: self.source,
-            client_port: self.source_port,
-            port: self.destination_port,
-            owner: Owner::service(id),
-        }
+        FlowKey::new(self.source, self.source_port, self.destination_port, Owner::service(id))
     }
 
     /// The flow of an answer from nat host `id`.
     #[inline]
     pub const fn reply_flow(&self, id: u32) -> FlowKey {
-        FlowKey {
-            client: self.destination,
-            client_port: self.destination_port,
-            port: self.source_port,
-            owner: Owner::host(id, self.protocol),
-        }
+        let owner = Owner::host(id, self.protocol);
+        FlowKey::new(self.destination, self.destination_port, self.source_port, owner)
     }
 
     /// What the packet asks for.
@@ -214,8 +154,8 @@ fn parse_v4<P: PacketBytes + ?Sized>(packet: &P, parsed: &mut Parsed) -> Result<
     parsed.protocol = ip.protocol;
     parsed.ttl = ip.ttl;
     parsed.ip_len = u32::from(ip.total_len.get());
-    parsed.source = Address::from_v4_word(P::word(&ip.source));
-    parsed.destination = Address::from_v4_word(P::word(&ip.destination));
+    parsed.source = Address::from_v4(ip.source);
+    parsed.destination = Address::from_v4(ip.destination);
     Ok(())
 }
 
@@ -229,19 +169,13 @@ fn parse_v6<P: PacketBytes + ?Sized>(packet: &P, parsed: &mut Parsed) -> Result<
     parsed.protocol = ip.next_header;
     parsed.ttl = ip.hop_limit;
     parsed.ip_len = u32::from(ip.payload_len.get()) + 40;
-    parsed.source = address_v6::<P>(&ip.source);
-    parsed.destination = address_v6::<P>(&ip.destination);
+    parsed.source = Address::from_v6(ip.source);
+    parsed.destination = Address::from_v6(ip.destination);
     // In the tables such an address means the IPv4 one; on the wire it means nothing (RFC 4291, section 2.5.5.2).
     if parsed.source.is_v4() || parsed.destination.is_v4() {
         return Err(Reason::NotAService);
     }
     Ok(())
-}
-
-#[inline]
-fn address_v6<P: PacketBytes + ?Sized>(octets: &[u8; 16]) -> Address {
-    let ([a, b, c, d], _) = octets.as_chunks() else { return Address::UNSPECIFIED };
-    Address::from_v6_words([a, b, c, d].map(P::word))
 }
 
 #[inline]

@@ -116,7 +116,8 @@ impl Method {
 /// A MAC address as one word, which is copied and compared without a loop over memory.
 #[inline]
 pub fn mac_word(mac: [u8; 6]) -> u64 {
-    mac.into_iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte))
+    let [a, b, c, d, e, f] = mac;
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// The MAC address of a word.
@@ -205,8 +206,7 @@ impl Interface {
     /// Its MAC address as a word, see [`mac_word`].
     #[inline]
     pub fn mac_word(&self) -> u64 {
-        let [_, middle, last]: [u32; 3] = zerocopy::transmute!(*self);
-        u64::from(u32::from_le(middle) >> 16) | u64::from(u32::from_le(last)) << 16
+        mac_word(self.mac)
     }
 }
 
@@ -214,8 +214,7 @@ impl NextHop {
     /// The MAC address as a word, see [`mac_word`].
     #[inline]
     pub fn mac_word(&self) -> u64 {
-        let word: u64 = zerocopy::transmute!(*self);
-        u64::from_le(word) & 0xffff_ffff_ffff
+        mac_word(self.mac)
     }
 }
 

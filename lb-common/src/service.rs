@@ -1,6 +1,6 @@
 //! Services as the program sees them: the key that finds one and the immutable view that describes it.
 
-use crate::address::Address;
+use crate::address::{Address, KeyWords};
 use crate::scheduler::slot_index;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -25,7 +25,9 @@ impl ServiceKey {
     /// The key of `address`, `port` and `protocol`.
     #[inline]
     pub const fn new(address: Address, port: U16, protocol: u8) -> Self {
-        Self { address, port, protocol, zero: 0, zeros: 0 }
+        let [high, low] = port.to_bytes();
+        let end = u64::from_ne_bytes([high, low, protocol, 0, 0, 0, 0, 0]);
+        zerocopy::transmute!(KeyWords { address, end })
     }
 }
 

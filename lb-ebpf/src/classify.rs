@@ -3,7 +3,7 @@
 use crate::maps;
 use lb_common::counters::Settings;
 use lb_common::packet::Parsed;
-use lb_common::service::View;
+use lb_common::service::{ServiceKey, View};
 use lb_common::verdict::Reason;
 use zerocopy::network_endian::U16;
 
@@ -34,11 +34,10 @@ pub(crate) fn service(parsed: &Parsed, settings: &Settings) -> Result<Option<Ser
 /// The id of the service, or 0. Out of line: the key would lie on the stack while all other stages run.
 #[inline(never)]
 fn service_id(parsed: &Parsed, any_port: bool) -> u32 {
-    let mut key = parsed.service_key();
-    let exact = maps::service_id(&key);
+    let exact = maps::service_id(&parsed.service_key());
     if exact.is_some() || !any_port {
         return exact.unwrap_or(0);
     }
-    key.port = U16::ZERO;
-    maps::service_id(&key).unwrap_or(0)
+    let any = ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol);
+    maps::service_id(&any).unwrap_or(0)
 }

@@ -263,7 +263,7 @@ fn belongs_to_another(entry: &Connection, connection: &Connection) -> bool {
 fn reply_flow(parsed: &Parsed, server: &Server) -> FlowKey {
     let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
     let owner = Owner::host(server.host, parsed.protocol);
-    FlowKey { client: parsed.source, client_port: parsed.source_port, port, owner }
+    FlowKey::new(parsed.source, parsed.source_port, port, owner)
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 use lb_common::packet::{Family, PacketBytes as _, Parsed};
-use lb_common::server::ServerRef;
+use lb_common::server::{ServerRef, mac_word};
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_common::wire::ethernet::EthernetHeader;
 use lb_ebpf::xdp_packet::XdpPacket;
@@ -71,10 +71,10 @@ impl Work {
         let unknown = Verdict::drop(Reason::NoDevice);
         let (device, interface) = maps::arrival(self.ifindex).ok_or(unknown)?;
         let ethernet: &EthernetHeader = packet.load(0).ok_or(Verdict::pass(Reason::Truncated))?;
-        if interface.mac_word() != XdpPacket::mac(&ethernet.destination) {
+        if interface.mac_word() != mac_word(ethernet.destination) {
             return Err(Verdict::pass(Reason::OtherMac));
         }
-        (self.mac, self.device) = (XdpPacket::mac(&ethernet.source), device);
+        (self.mac, self.device) = (mac_word(ethernet.source), device);
         Ok(())
     }
 

@@ -1,9 +1,4 @@
 //! The only pointer code: one frame behind the accessors of `lb-common`.
-//!
-//! Of references to bytes the compiler makes a load for each byte. Numbers are read and written by single instructions, which
-//! BPF allows at any alignment where the processor does.
-
-use core::arch::asm;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
@@ -57,44 +52,6 @@ impl PacketBytes for XdpPacket {
     fn frame_len(&self) -> usize {
         // SAFETY: the context is the one that the program was called with.
         unsafe { bpf_xdp_get_buff_len(self.context.ctx) as usize }
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "two bytes are read")]
-    fn half(bytes: &[u8; 2]) -> u16 {
-        let half: u64;
-        // SAFETY: it reads the bytes of the reference, at any alignment.
-        unsafe {
-            asm!("{0} = *(u16 *)({1} + 0)", out(reg) half, in(reg) bytes, options(pure, readonly, nostack));
-        }
-        half as u16
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "four bytes are read")]
-    fn word(bytes: &[u8; 4]) -> u32 {
-        let word: u64;
-        // SAFETY: as in `half`.
-        unsafe {
-            asm!("{0} = *(u32 *)({1} + 0)", out(reg) word, in(reg) bytes, options(pure, readonly, nostack));
-        }
-        word as u32
-    }
-
-    #[inline]
-    fn set_half(bytes: &mut [u8; 2], half: u16) {
-        // SAFETY: it writes the bytes of the reference, at any alignment.
-        unsafe {
-            asm!("*(u16 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(half), options(nostack));
-        }
-    }
-
-    #[inline]
-    fn set_word(bytes: &mut [u8; 4], word: u32) {
-        // SAFETY: as in `set_half`.
-        unsafe {
-            asm!("*(u32 *)({0} + 0) = {1}", in(reg) bytes, in(reg) u64::from(word), options(nostack));
-        }
     }
 }
 

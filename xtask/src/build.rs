@@ -60,6 +60,8 @@ pub(crate) fn for_programs(verb: &str) -> Result<Command> {
         &format!("-Clinker={}", linker.display()),
         // The default CPU refuses the returned value of an atomic add.
         "-Ctarget-cpu=v3",
+        // Headers have no alignment: without it each number in one is read and written byte by byte.
+        "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
     ];

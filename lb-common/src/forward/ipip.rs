@@ -117,11 +117,14 @@ fn write_v4<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Ser
 fn write_v6<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Server) -> Option<()> {
     set_ether_type(packet, ethernet::IPV6)?;
     let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
-    ip.version_class_label = Ipv6Header::first_word(inner.tos);
-    ip.payload_len = U16::new(inner.len);
-    (ip.next_header, ip.hop_limit) = (inner.protocol, OUTER_TTL);
-    P::set_v6(&mut ip.source, &inner.source);
-    P::set_v6(&mut ip.destination, &server.address);
+    *ip = Ipv6Header {
+        version_class_label: Ipv6Header::first_word(inner.tos),
+        payload_len: U16::new(inner.len),
+        next_header: inner.protocol,
+        hop_limit: OUTER_TTL,
+        source: inner.source.octets(),
+        destination: server.address.octets(),
+    };
     Some(())
 }
 
@@ -212,8 +215,7 @@ pub fn decapsulate<P: PacketResize + ?Sized>(packet: &mut P, tunnelled: &Tunnell
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(offset).ok_or(Reason::Truncated)?;
             let tos = ecn::decapsulated(tunnelled.outer_tos, ip.tos).ok_or(Reason::EcnInvalid)?;
-            let (old, new) =
-                (u16::from_be_bytes([ip.version_ihl, ip.tos]), u16::from_be_bytes([ip.version_ihl, tos]));
+            let [old, new] = [ip.tos, tos].map(|tos| U16::from_bytes([ip.version_ihl, tos]));
             ip.tos = tos;
             ip.checksum = ChecksumDelta::NONE.replace(old, new).apply(ip.checksum);
         }

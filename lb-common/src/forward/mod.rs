@@ -5,9 +5,8 @@ pub mod ipip;
 pub mod nat;
 
 use crate::packet::{Family, IP_OFFSET, PacketBytes, Parsed};
-use crate::server::{Method, Server};
+use crate::server::{Method, Server, mac_of};
 use crate::verdict::Reason;
-use crate::wire::checksum::ChecksumDelta;
 use crate::wire::ethernet::EthernetHeader;
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv6::Ipv6Header;
@@ -50,14 +49,12 @@ pub fn decrement_ttl<P: PacketBytes + ?Sized>(packet: &mut P, family: Family) ->
     match family {
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
-            let old = u16::from_be_bytes([ip.ttl, ip.protocol]);
-            ip.ttl = ip.ttl.saturating_sub(1);
-            let new = u16::from_be_bytes([ip.ttl, ip.protocol]);
-            ip.checksum = ChecksumDelta::NONE.replace(old, new).apply(ip.checksum);
+            ip.ttl = ip.ttl.wrapping_sub(1);
+            ip.checksum = ip.checksum_after_a_hop();
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
-            ip.hop_limit = ip.hop_limit.saturating_sub(1);
+            ip.hop_limit = ip.hop_limit.wrapping_sub(1);
         }
     }
     Some(())
@@ -71,7 +68,6 @@ pub fn set_frame_addresses<P: PacketBytes + ?Sized>(
     destination: u64,
 ) -> Option<()> {
     let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
-    P::set_mac(&mut ethernet.destination, destination);
-    P::set_mac(&mut ethernet.source, source);
+    (ethernet.destination, ethernet.source) = (mac_of(destination), mac_of(source));
     Some(())
 }

@@ -36,9 +36,9 @@ pub fn forward<P: PacketBytes + ?Sized>(
         End::Destination => (parsed.destination, parsed.destination_port),
         End::Source => (parsed.source, parsed.source_port),
     };
-    let delta = ChecksumDelta::NONE.replace_address(parsed.family, &old_address, address);
+    let delta = ChecksumDelta::NONE.replace_address(&old_address, address);
     write_address(packet, parsed.family, end, address, delta)?;
-    write_port(packet, parsed, end, port, delta.replace(old_port.get(), port.get()))?;
+    write_port(packet, parsed, end, port, delta.replace(old_port, port))?;
     decrement_ttl(packet, parsed.family)
 }
 
@@ -54,16 +54,16 @@ fn write_address<P: PacketBytes + ?Sized>(
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
             match end {
-                End::Destination => P::set_v4(&mut ip.destination, address),
-                End::Source => P::set_v4(&mut ip.source, address),
+                End::Destination => ip.destination = address.v4(),
+                End::Source => ip.source = address.v4(),
             }
             ip.checksum = delta.apply(ip.checksum);
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
             match end {
-                End::Destination => P::set_v6(&mut ip.destination, address),
-                End::Source => P::set_v6(&mut ip.source, address),
+                End::Destination => ip.destination = address.octets(),
+                End::Source => ip.source = address.octets(),
             }
         }
     }

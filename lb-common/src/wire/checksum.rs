@@ -1,13 +1,15 @@
 //! The Internet checksum: whole (RFC 1071) and by difference (RFC 1624).
+//!
+//! Words are added as they lie in memory, four bytes at a time: a one's-complement sum comes out the same in either byte
+//! order, and of words of any width (RFC 1071, section 2).
 
 use crate::address::Address;
-use crate::packet::Family;
 use zerocopy::network_endian::U16;
 use zerocopy::{Immutable, IntoBytes};
 
-/// A one's-complement sum of 16-bit words, not yet folded. Holds at least 2^16 words.
+/// A one's-complement sum, not yet folded. Holds at least 2^32 words.
 #[derive(Clone, Copy, Debug)]
-pub struct Sum(u32);
+pub struct Sum(u64);
 
 impl Sum {
     /// The sum of nothing.
@@ -17,20 +19,17 @@ impl Sum {
     #[inline]
     #[must_use]
     pub fn and<T: IntoBytes + Immutable + ?Sized>(self, data: &T) -> Self {
-        Self(data.as_bytes().chunks_exact(2).fold(self.0, |sum, pair| match pair {
-            [high, low] => sum + u32::from(u16::from_be_bytes([*high, *low])),
-            _ => sum,
-        }))
-    }
-
-    /// Adds one word.
-    #[inline]
-    #[must_use]
-    pub const fn add_word(self, word: u16) -> Self {
-        Self(self.0 + word as u32)
+        let (words, rest) = data.as_bytes().as_chunks();
+        let sum = words.iter().fold(self.0, |sum, word| sum + u64::from(u32::from_ne_bytes(*word)));
+        match rest {
+            [high, low, ..] => Self(sum + half(U16::from_bytes([*high, *low]))),
+            _ => Self(sum),
+        }
     }
 
     /// Adds the pseudo-header of TCP, UDP and `ICMPv6` (RFC 9293, section 3.1; RFC 8200, section 8.1).
+    ///
+    /// The bytes before an IPv4 address in an [`Address`] add `0xffff`, which is zero.
     #[inline]
     #[must_use]
     pub const fn add_pseudo_header(
@@ -40,29 +39,20 @@ impl Sum {
         protocol: u8,
         len: u16,
     ) -> Self {
-        let ((source_high, source_low), (destination_high, destination_low)) =
-            (source.words(), destination.words());
-        let addresses = if source.is_v4() {
-            words_of(source_low & 0xffff_ffff) + words_of(destination_low & 0xffff_ffff)
-        } else {
-            words_of(source_high)
-                + words_of(source_low)
-                + words_of(destination_high)
-                + words_of(destination_low)
-        };
-        Self(self.0 + addresses).add_word(protocol as u16).add_word(len)
+        let numbers = half(U16::new(protocol as u16)) + half(U16::new(len));
+        Self(self.0 + address(source) + address(destination) + numbers)
     }
 
     /// The checksum.
     #[inline]
     pub const fn finish(self) -> U16 {
-        U16::new(!fold(self.0))
+        U16::from_bytes((!fold(self.0)).to_ne_bytes())
     }
 }
 
 /// What a change of some words does to a checksum that covers them.
 #[derive(Clone, Copy, Debug)]
-pub struct ChecksumDelta(u32);
+pub struct ChecksumDelta(u64);
 
 impl ChecksumDelta {
     /// No change.
@@ -71,42 +61,48 @@ impl ChecksumDelta {
     /// One word changes.
     #[inline]
     #[must_use]
-    pub const fn replace(self, old: u16, new: u16) -> Self {
-        Self(self.0 + !old as u32 + new as u32)
+    pub const fn replace(self, old: U16, new: U16) -> Self {
+        Self(self.0 + (half(old) ^ 0xffff) + half(new))
     }
 
     /// An address changes.
     #[inline]
     #[must_use]
-    pub const fn replace_address(self, family: Family, old: &Address, new: &Address) -> Self {
-        let ((old_high, old_low), (new_high, new_low)) = (old.words(), new.words());
-        match family {
-            Family::V4 => Self(self.0 + words_of(!old_low & 0xffff_ffff) + words_of(new_low & 0xffff_ffff)),
-            Family::V6 => Self(
-                self.0 + words_of(!old_high) + words_of(!old_low) + words_of(new_high) + words_of(new_low),
-            ),
-        }
+    pub const fn replace_address(self, old: &Address, new: &Address) -> Self {
+        let (high, low) = old.in_memory();
+        Self(self.0 + halves(!high) + halves(!low) + address(new))
     }
 
     /// The checksum after the change (RFC 1624, equation 3).
     #[inline]
     pub const fn apply(self, checksum: U16) -> U16 {
-        U16::new(!fold(!checksum.get() as u32 + fold(self.0) as u32))
+        Sum(self.0 + (half(checksum) ^ 0xffff)).finish()
     }
 }
 
-/// The sum of the four 16-bit words of `value`.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "each part is masked to 16 bits")]
-const fn words_of(value: u64) -> u32 {
-    ((value >> 48) + (value >> 32 & 0xffff) + (value >> 16 & 0xffff) + (value & 0xffff)) as u32
+const fn half(word: U16) -> u64 {
+    u16::from_ne_bytes(word.to_bytes()) as u64
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the second fold leaves 16 bits")]
-const fn fold(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+const fn halves(word: u64) -> u64 {
+    (word >> 32) + (word & 0xffff_ffff)
+}
+
+#[inline]
+const fn address(address: &Address) -> u64 {
+    let (high, low) = address.in_memory();
+    halves(high) + halves(low)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "33, 18, 17 and 16 bits are left")]
+const fn fold(sum: u64) -> u16 {
+    let sum = halves(sum);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    ((sum >> 16) + (sum & 0xffff)) as u16
 }
 
 #[cfg(test)]
@@ -123,11 +119,16 @@ mod tests {
     fn the_example_of_rfc_1071_holds() {
         let data = [0x00_u8, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(Sum::NONE.and(&data).finish().get(), !0xddf2);
+        assert_eq!(
+            Sum::NONE.and(&data[..2]).and(&data[2..]).finish().get(),
+            !0xddf2,
+            "in pieces of two and six"
+        );
     }
 
     #[test]
     fn the_example_of_rfc_1624_holds() {
-        let delta = ChecksumDelta::NONE.replace(0x5555, 0x3285);
+        let delta = ChecksumDelta::NONE.replace(U16::new(0x5555), U16::new(0x3285));
         assert_eq!(delta.apply(U16::new(0xdd2f)).get(), 0x0000);
     }
 
@@ -136,7 +137,7 @@ mod tests {
         fn a_difference_gives_what_a_recount_gives(before: [u8; 16], after: [u8; 16], rest: [u8; 20]) {
             let old = Sum::NONE.and(&before).and(&rest).finish();
             let new = Sum::NONE.and(&after).and(&rest).finish();
-            let delta = ChecksumDelta::NONE.replace_address(Family::V6, &Address::from_v6(before), &Address::from_v6(after));
+            let delta = ChecksumDelta::NONE.replace_address(&Address::from_v6(before), &Address::from_v6(after));
             prop_assert!(same(delta.apply(old), new));
         }
     }
