@@ -76,8 +76,8 @@ impl FlowKey {
     /// The flow of `client` and its port to `port` of `owner`.
     #[inline]
     pub const fn new(client: Address, client_port: U16, port: U16, owner: Owner) -> Self {
-        let ([a, b], [c, d], [e, f, g, h]) = (client_port.to_bytes(), port.to_bytes(), owner.0.to_ne_bytes());
-        zerocopy::transmute!(KeyWords { address: client, end: u64::from_ne_bytes([a, b, c, d, e, f, g, h]) })
+        let ports: u32 = zerocopy::transmute!([client_port, port]);
+        zerocopy::transmute!(KeyWords { address: client, end: zerocopy::transmute!([ports, owner.0]) })
     }
 
     /// A hash of the client's address and, with `with_ports`, of both ports.
@@ -92,10 +92,9 @@ impl FlowKey {
             return finish(client);
         }
         let (vip_high, vip_low) = vip.in_memory();
-        let ([a, b], [c, d]) = (self.client_port.to_bytes(), self.port.to_bytes());
-        let ports = u64::from(u32::from_le_bytes([a, b, c, d]));
+        let ports: u32 = zerocopy::transmute!([self.client_port, self.port]);
         let vip = times(vip_high, FACTORS[2]).wrapping_add(times(vip_low, FACTORS[3]));
-        finish(client.wrapping_add(vip).wrapping_add(ports.wrapping_mul(FACTORS[4])))
+        finish(client.wrapping_add(vip).wrapping_add(u64::from(u32::from_le(ports)).wrapping_mul(FACTORS[4])))
     }
 }
 

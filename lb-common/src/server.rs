@@ -116,8 +116,7 @@ impl Method {
 /// A MAC address as one word, which is copied and compared without a loop over memory.
 #[inline]
 pub fn mac_word(mac: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = mac;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    mac.into_iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte))
 }
 
 /// The MAC address of a word.

@@ -5,12 +5,13 @@
 //!            no: nat reply? -> rewrite back        no: pass, untouched
 //! ```
 
-use crate::subprograms::{refuse, serve, translate};
+use crate::subprograms::{refuse, translate};
 use crate::work::Work;
-use crate::{account, classify, forward, maps};
+use crate::{account, classify, connection, forward, maps};
 use aya_ebpf::bindings::xdp_md;
 use core::mem::MaybeUninit;
 use lb_common::packet::parse;
+use lb_common::service::View;
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
 
@@ -34,7 +35,7 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
     match classify::service(&work.parsed, settings) {
         Ok(Some(service)) => {
             work.service = service.id;
-            serve(context, work, service.view);
+            work.verdict = serve(context, work, service.view).unwrap_or_else(|verdict| verdict);
             if work.verdict.outcome == Outcome::Drop {
                 refuse(context, work, service.view);
             }
@@ -47,4 +48,16 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
     }
     account::sample(work, settings);
     account::log(context, work);
+}
+
+/// Sends a client's packet to a server.
+#[inline]
+fn serve(context: *mut xdp_md, work: &mut Work, view: &View) -> Result<Verdict, Verdict> {
+    let mut packet = XdpPacket::new(context);
+    work.arrive(&packet)?;
+    if work.parsed.ttl <= 1 {
+        return Err(Verdict::drop(Reason::TtlExpired));
+    }
+    let server = connection::server_of(work, view)?;
+    Ok(forward::send(&mut packet, work, server))
 }

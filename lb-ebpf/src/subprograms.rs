@@ -4,38 +4,17 @@
 //! (docs/decisions/0002-global-functions.md). Their results are in [`Work`]; a global function returns a number.
 
 use crate::work::Work;
-use crate::{answer, connection, forward, reply};
+use crate::{answer, connection, reply};
 use aya_ebpf::bindings::xdp_md;
-use lb_common::server::Server;
 use lb_common::service::View;
 use lb_common::verdict::{Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
-
-/// Sends a client's packet to a server.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn serve(context: *mut xdp_md, work: *mut Work, view: *const View) -> u32 {
-    // SAFETY: the verifier sees to it that the pointers are null or to whole values.
-    let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
-    work.verdict = match work.arrive(&XdpPacket::new(context)) {
-        Err(verdict) => verdict,
-        Ok(()) if work.parsed.ttl <= 1 => Verdict::drop(Reason::TtlExpired),
-        Ok(()) => match connection::server_of(work, view) {
-            Ok(server) => {
-                send(context, work, server);
-                return 0;
-            }
-            Err(verdict) => verdict,
-        },
-    };
-    0
-}
 
 /// Gives a new flow a server, which [`Work`] names then; 0 if there is none, with the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn open(work: *mut Work, view: *const View, known: u32) -> u32 {
-    // SAFETY: as in `serve`.
+    // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     let opened = connection::open(work, view, known);
     noted(work, opened)
@@ -45,7 +24,7 @@ pub(crate) extern "C" fn open(work: *mut Work, view: *const View, known: u32) ->
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn adopt(work: *mut Work, view: *const View) -> u32 {
-    // SAFETY: as in `serve`.
+    // SAFETY: as in `open`.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     let adopted = connection::adopt(work, view);
     noted(work, adopted)
@@ -59,21 +38,11 @@ fn noted(work: &mut Work, done: Result<(), Reason>) -> u32 {
     u32::from(done.is_ok())
 }
 
-/// Forwards a client's packet to its server.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn send(context: *mut xdp_md, work: *mut Work, server: *const Server) -> u32 {
-    // SAFETY: as in `serve`.
-    let (Some(work), Some(server)) = (unsafe { work.as_mut() }, unsafe { server.as_ref() }) else { return 0 };
-    work.verdict = forward::send(&mut XdpPacket::new(context), work, server);
-    0
-}
-
 /// Sends a nat server's answer to its client.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn translate(context: *mut xdp_md, work: *mut Work) -> u32 {
-    // SAFETY: as in `serve`.
+    // SAFETY: as in `open`.
     let Some(work) = (unsafe { work.as_mut() }) else { return 0 };
     work.verdict = reply::translate(&mut XdpPacket::new(context), work);
     0
@@ -83,7 +52,7 @@ pub(crate) extern "C" fn translate(context: *mut xdp_md, work: *mut Work) -> u32
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn refuse(context: *mut xdp_md, work: *mut Work, view: *const View) -> u32 {
-    // SAFETY: as in `serve`.
+    // SAFETY: as in `open`.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
     work.verdict = answer::refuse(&mut XdpPacket::new(context), work, view);
     0

@@ -10,51 +10,34 @@ use crate::wire::ethernet::EthernetHeader;
 use crate::wire::icmp::{ICMP, ICMPV6, IcmpHeader};
 use zerocopy::network_endian::U16;
 
-const HEADER: usize = size_of::<IcmpHeader>();
-const QUOTED_TRANSPORT: usize = 8;
-const QUOTE_V4: usize = 20 + QUOTED_TRANSPORT;
-const QUOTE_V6: usize = 40 + QUOTED_TRANSPORT;
-const LEN_V6: u16 = 8 + 40 + 8;
+/// Bytes that are quoted of an IPv4 packet: its header, and eight.
+const QUOTE_V4: usize = 20 + 8;
+/// Bytes that are quoted of an IPv6 packet beside those.
+const MORE_V6: usize = 20;
+/// Length of the error behind its IP header.
+const LEN_V4: u16 = 8 + 28;
+const LEN_V6: u16 = LEN_V4 + 20;
 
 /// Turns a packet into the error that quotes it.
-#[inline]
+#[inline(never)]
 pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, answer: Answer) -> Option<()> {
-    match parsed.family {
-        Family::V4 => error::<P, QUOTE_V4>(packet, parsed, header_v4(answer), ICMP, Sum::NONE),
-        Family::V6 => {
-            let pseudo = Sum::NONE.add_pseudo_header(&parsed.destination, &parsed.source, ICMPV6, LEN_V6);
-            error::<P, QUOTE_V6>(packet, parsed, header_v6(answer), ICMPV6, pseudo)
-        }
-    }
-}
-
-#[inline(never)]
-fn error<P: PacketResize + ?Sized, const QUOTE: usize>(
-    packet: &mut P,
-    parsed: &Parsed,
-    mut icmp: IcmpHeader,
-    protocol: u8,
-    pseudo: Sum,
-) -> Option<()> {
     let ethernet: EthernetHeader = *packet.load(0)?;
-    let quote: &[u8; QUOTE] = packet.load(IP_OFFSET)?;
-    icmp.checksum = quote.as_chunks().0.iter().fold(pseudo.and(&icmp), add_four).finish();
-    let added = parsed.family.header_len() + HEADER;
-    packet.grow_head(i32::try_from(added).ok()?)?;
-    set_frame_len(packet, IP_OFFSET + added + QUOTE)?;
-    write_headers(packet, parsed, ethernet, protocol, u16::try_from(HEADER + QUOTE).ok()?)?;
-    *packet.load_mut(parsed.family.l4_offset())? = icmp;
+    let quote: &[u8; QUOTE_V4] = packet.load(IP_OFFSET)?;
+    let quoted = Sum::NONE.and(quote);
+    let (icmp, protocol, len) = match parsed.family {
+        Family::V4 => (header_v4(answer).with_checksum(quoted), ICMP, LEN_V4),
+        Family::V6 => {
+            let more: &[u8; MORE_V6] = packet.load(IP_OFFSET + QUOTE_V4)?;
+            let sum = quoted.and(more).add_pseudo_header(&parsed.destination, &parsed.source, ICMPV6, LEN_V6);
+            (header_v6(answer).with_checksum(sum), ICMPV6, LEN_V6)
+        }
+    };
+    let offset = parsed.family.l4_offset();
+    packet.grow_head(i32::try_from(parsed.family.header_len() + size_of::<IcmpHeader>()).ok()?)?;
+    set_frame_len(packet, offset + usize::from(len))?;
+    write_headers(packet, parsed, ethernet, protocol, len)?;
+    *packet.load_mut(offset)? = icmp;
     Some(())
-}
-
-/// Adds four bytes. Out of line: in line the compiler loads all bytes of the quote at once, onto the program's stack.
-#[inline(never)]
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "by value the caller loads it, which is what this avoids"
-)]
-fn add_four(sum: Sum, four: &[u8; 4]) -> Sum {
-    sum.and(four)
 }
 
 const fn header(kind: u8, code: u8, mtu: u16) -> IcmpHeader {

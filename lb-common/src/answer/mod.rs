@@ -74,7 +74,7 @@ pub fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, answer: 
 }
 
 /// Writes Ethernet and IP headers of an answer with `len` bytes of `protocol` behind them.
-#[inline]
+#[inline(never)]
 fn write_headers<P: PacketBytes + ?Sized>(
     packet: &mut P,
     parsed: &Parsed,

@@ -1,5 +1,6 @@
 //! `ICMP` (RFC 792) and `ICMPv6` (RFC 4443): the errors that a router sends.
 
+use super::checksum::Sum;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -22,4 +23,14 @@ pub struct IcmpHeader {
     pub unused: U16,
     /// Zero, or the MTU of the next hop.
     pub mtu: U16,
+}
+
+impl IcmpHeader {
+    /// The same header with the checksum of it and of what `behind` is the sum of.
+    #[inline]
+    #[must_use]
+    pub fn with_checksum(mut self, behind: Sum) -> Self {
+        self.checksum = behind.and(&self).finish();
+        self
+    }
 }
