@@ -5,7 +5,7 @@ use crate::work::Work;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::debug;
-use lb_common::counters::{Settings, Traffic};
+use lb_common::counters::Traffic;
 use lb_common::event::Event;
 use lb_common::verdict::{Outcome, Reason};
 
@@ -41,8 +41,9 @@ fn add(traffic: &mut Traffic, work: &Work, bytes: u64) {
 
 /// Hands the decision to the agent if it is one of the sampled ones.
 #[inline]
-pub(crate) fn sample(work: &Work, settings: &Settings) {
-    if maps::is_one_in(settings.sample_period) {
+pub(crate) fn sample(work: &Work) {
+    if work.sampled {
+        core::intrinsics::cold_path();
         emit(work);
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server,
 /// The server that another function gave the flow, if it did.
 #[inline]
 fn given(done: u32, work: &Work) -> Result<&'static Server, Verdict> {
+    core::intrinsics::cold_path();
     if done == 0 {
         return Err(work.verdict);
     }

@@ -230,6 +230,7 @@ pub(crate) fn arrival(ifindex: u32) -> Option<(u8, &'static Interface)> {
     if let Some(interface) = interface(u16::from(usual)).filter(|interface| interface.ifindex == ifindex) {
         return Some((usual, interface));
     }
+    core::intrinsics::cold_path();
     // SAFETY: the value is one word, written before the first frame comes in by the interface.
     let device = unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())?;
     Some((device, interface(u16::from(device))?))

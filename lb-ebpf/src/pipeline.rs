@@ -32,11 +32,13 @@ pub(crate) fn run(context: *mut xdp_md) -> u32 {
 
 fn ours(context: *mut xdp_md, work: &mut Work) {
     let Some(settings) = maps::settings() else { return };
+    work.sampled = maps::is_one_in(settings.sample_period);
     match classify::service(&work.parsed, settings) {
         Ok(Some(service)) => {
             work.service = service.id;
             work.verdict = serve(context, work, service.view).unwrap_or_else(|verdict| verdict);
             if work.verdict.outcome == Outcome::Drop {
+                core::intrinsics::cold_path();
                 refuse(context, work, service.view);
             }
         }
@@ -46,7 +48,7 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
         Ok(None) => work.verdict = Verdict::pass(Reason::NotAService),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
-    account::sample(work, settings);
+    account::sample(work);
     account::log(context, work);
 }
 

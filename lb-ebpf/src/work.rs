@@ -39,6 +39,8 @@ pub(crate) struct Work {
     pub(crate) opened: bool,
     /// Whether it is an answer of a nat server.
     pub(crate) reply: bool,
+    /// Whether the agent is told of it.
+    pub(crate) sampled: bool,
     /// Whether its connection could not be remembered.
     pub(crate) not_remembered: bool,
 }
