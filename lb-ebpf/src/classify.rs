@@ -31,8 +31,8 @@ pub(crate) fn service(parsed: &Parsed, settings: &Settings) -> Result<Option<Ser
     Ok(Some(Service { id, view }))
 }
 
-/// The id of the service, or 0. Out of line: the key would lie on the stack while all other stages run.
-#[inline(never)]
+/// The id of the service, or 0.
+#[inline]
 fn service_id(parsed: &Parsed, any_port: bool) -> u32 {
     let exact = maps::service_id(&parsed.service_key());
     if exact.is_some() || !any_port {
