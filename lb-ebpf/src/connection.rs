@@ -6,12 +6,12 @@ use crate::schedule;
 use crate::subprograms;
 use crate::untracked;
 use crate::work::Work;
-use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpState, decide};
+use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpFlags, TcpState, decide};
 use lb_common::flow::{FlowKey, Owner, UDP};
 use lb_common::packet::Parsed;
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
-use lb_common::verdict::{Reason, Verdict};
+use lb_common::verdict::Reason;
 use zerocopy::network_endian::U16;
 
 /// Where an entry was found.
@@ -19,9 +19,10 @@ use zerocopy::network_endian::U16;
 enum Table {
     Connections,
     HalfOpen,
+    Neither,
 }
 
-/// A remembered flow.
+/// What is remembered of a flow. Not an `Option`, whose nothing leaves bytes undefined that the verifier refuses to copy.
 #[derive(Clone, Copy)]
 struct Known {
     entry: Entry,
@@ -35,78 +36,114 @@ struct Client<'a> {
     now: u32,
 }
 
-/// The server of a client's packet, remembered as the service wants it.
+/// The server of a client's packet, remembered as the service wants it; none with the verdict.
 #[inline]
-pub(crate) fn server_of(work: &mut Work, view: &View) -> Result<&'static Server, Verdict> {
+pub(crate) fn server_of(work: &mut Work, view: &View) -> Option<&'static Server> {
     let flow = work.parsed.client_flow(work.service);
     if view.is_untracked()
         && let Some(chosen) = untracked::settled(&flow, view)
     {
         work.server = chosen.reference;
-        return Ok(chosen.server);
+        return Some(chosen.server);
     }
+    let entry = maps::connection(&flow);
+    if let Some(entry) = entry
+        && let Some(server) = server_in(&entry, work)
+        && is_undisturbed(&entry.connection, server, work)
+    {
+        renew(entry, TcpState::Established, work.now());
+        work.server = entry.connection.server;
+        return Some(server);
+    }
+    match subprograms::follow(work, view, Entry::element(entry)) {
+        DONE => DONE,
+        ADOPT => subprograms::adopt(work, view),
+        place => subprograms::open(work, view, place),
+    };
+    maps::server(work.server)
+}
+
+/// The server that an entry names. An element that another flow took over meanwhile names one of another service.
+#[inline]
+fn server_in(entry: &Entry, work: &Work) -> Option<&'static Server> {
+    maps::server(entry.connection.server).filter(|server| server.service == work.service)
+}
+
+/// Whether nothing but time goes by with this packet: most packets of a known flow.
+#[inline]
+fn is_undisturbed(connection: &Connection, server: &Server, work: &Work) -> bool {
+    connection.state == TcpState::Established as u8
+        && !work.parsed.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
+        && matches!(server.state_of(connection.server), ServerState::Up | ServerState::NoNew)
+        && (server.method != Method::Nat as u8 || comes_as_before(connection, work))
+}
+
+/// Whether a client's frame comes from the router, and by the interface, that answers go to.
+#[inline]
+fn comes_as_before(connection: &Connection, work: &Work) -> bool {
+    mac_word(connection.mac) == work.mac && connection.device == work.device
+}
+
+/// What is left to do for a packet after [`follow`]: nothing, or the flow is given a server, which is called by a number
+/// because a global function returns one.
+pub(crate) const DONE: u32 = 0;
+/// An open connection that no table knows.
+const ADOPT: u32 = 1;
+/// A new flow. It has no entry.
+const OPEN: u32 = 2;
+/// A new flow, and an old one of the same name in the table of first packets.
+const OPEN_IN_HALF_OPEN: u32 = 3;
+/// A new flow, and an old one of the same name in the table of connections.
+const OPEN_IN_CONNECTIONS: u32 = 4;
+
+/// Finds the server of a packet that opens, changes or ends a connection, or belongs to none; or what is to be done for it.
+#[inline]
+pub(crate) fn follow(work: &mut Work, view: &View, entry: Option<Entry>) -> Result<u32, Reason> {
+    let flow = work.parsed.client_flow(work.service);
     let now = work.now();
-    let client = Client { work, flow, now };
-    let known = find(&client.flow, view, now);
-    if known.is_none() && work.parsed.segment() != Segment::Syn && maps::copying(now) {
-        return Err(Verdict::drop(Reason::Migrating));
+    let known = match entry {
+        Some(entry) => Known { entry, table: Table::Connections },
+        None => opening(&flow, view, now),
+    };
+    let is_known = known.table != Table::Neither;
+    if !is_known && work.parsed.segment() != Segment::Syn && maps::copying(now) {
+        return Err(Reason::Migrating);
     }
-    let reference = known.map_or(ServerRef::NONE, |known| known.entry.connection.server);
-    // An element that another flow took over meanwhile names a server of another service.
-    let server = maps::server(reference).filter(|server| server.service == work.service);
-    let state = known.map(|known| {
+    let reference = known.entry.connection.server;
+    let server = server_in(&known.entry, work);
+    let client = Client { work, flow, now };
+    let state = is_known.then(|| {
         let state = TcpState::from_byte(known.entry.connection.state);
         (state, server.map_or(ServerState::Gone, |server| server.state_of(reference)))
     });
     let rules = Rules { keep_on_down: view.flags & FLAG_KEEP_ON_DOWN != 0, untracked: view.is_untracked() };
-    match (decide(work.parsed.segment(), state, rules), known, server) {
-        (Decision::Stay, Some(known), Some(server)) => {
-            let kept = stay(&client, known, server);
-            work.server = reference;
-            work.not_remembered = !kept.map_err(Verdict::drop)?;
-            Ok(server)
+    match (decide(work.parsed.segment(), state, rules), server) {
+        (Decision::Stay, Some(server)) => {
+            let kept = stay(&client, known, server)?;
+            (work.server, work.not_remembered) = (reference, !kept);
+            Ok(DONE)
         }
-        (Decision::Schedule, _, _) => given(subprograms::open(work, view, place(known)), work),
-        (Decision::NoConnection, _, _) if rules.untracked || view.old_slots.len > 0 => {
-            given(subprograms::adopt(work, view), work)
+        (Decision::Schedule, _) => Ok(match known.table {
+            Table::Neither => OPEN,
+            Table::HalfOpen => OPEN_IN_HALF_OPEN,
+            Table::Connections => OPEN_IN_CONNECTIONS,
+        }),
+        (Decision::NoConnection, _) if rules.untracked || view.old_slots.len > 0 => Ok(ADOPT),
+        (Decision::ServerDown, _) => Err(Reason::ServerDown),
+        (Decision::NoConnection, _) => Err(Reason::NoConnection),
+        (Decision::ServerRemoved | Decision::Stay, _) => Err(Reason::ServerRemoved),
+    }
+}
+
+/// A flow of which one packet was seen, a while ago at most.
+#[inline]
+fn opening(flow: &FlowKey, view: &View, now: u32) -> Known {
+    match maps::half_open(flow) {
+        Some(entry) if entry.connection.idle(now) <= opening_timeout(view) => {
+            Known { entry, table: Table::HalfOpen }
         }
-        (Decision::ServerDown, _, _) => Err(Verdict::drop(Reason::ServerDown)),
-        (Decision::NoConnection, _, _) => Err(Verdict::drop(Reason::NoConnection)),
-        (Decision::ServerRemoved | Decision::Stay, _, _) => Err(Verdict::drop(Reason::ServerRemoved)),
+        _ => Known { entry: Entry::NONE, table: Table::Neither },
     }
-}
-
-/// The server that another function gave the flow, if it did.
-#[inline]
-fn given(done: u32, work: &Work) -> Result<&'static Server, Verdict> {
-    core::intrinsics::cold_path();
-    if done == 0 {
-        return Err(work.verdict);
-    }
-    maps::server(work.server).ok_or(Verdict::drop(Reason::NoServer))
-}
-
-/// Where a flow has an entry, as a number.
-#[inline]
-fn place(known: Option<Known>) -> u32 {
-    match known.map(|known| known.table) {
-        None => NOWHERE,
-        Some(Table::HalfOpen) => IN_HALF_OPEN,
-        Some(Table::Connections) => IN_CONNECTIONS,
-    }
-}
-
-const NOWHERE: u32 = 0;
-const IN_HALF_OPEN: u32 = 1;
-const IN_CONNECTIONS: u32 = 2;
-
-#[inline]
-fn find(flow: &FlowKey, view: &View, now: u32) -> Option<Known> {
-    if let Some(entry) = maps::connection(flow) {
-        return Some(Known { entry, table: Table::Connections });
-    }
-    let entry = maps::half_open(flow)?;
-    (entry.connection.idle(now) <= opening_timeout(view)).then_some(Known { entry, table: Table::HalfOpen })
 }
 
 /// Renews the entry; the second packet of a flow moves it to the table of connections. `false` if that is full.
@@ -115,7 +152,7 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
     let (work, entry) = (client.work, known.entry);
     let mut connection = entry.connection;
     let nat = server.method == Method::Nat as u8;
-    if nat && (mac_word(connection.mac) != work.mac || connection.device != work.device) {
+    if nat && !comes_as_before(&connection, work) {
         (connection.mac, connection.device) = (mac_of(work.mac), work.device);
         entry.set_client_side(connection.mac, connection.device);
         move_reply(&reply_flow(&work.parsed, server), &connection);
@@ -199,7 +236,7 @@ pub(crate) fn adopt(work: &mut Work, view: &View) -> Result<(), Reason> {
 #[inline]
 pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reason> {
     let flow = work.parsed.client_flow(work.service);
-    let (lasting, now) = (known == IN_CONNECTIONS, work.now());
+    let (lasting, now) = (known == OPEN_IN_CONNECTIONS, work.now());
     let mut connection =
         Connection { last_seen: now, mac: mac_of(work.mac), device: work.device, ..Connection::default() };
     let chosen = schedule::choose(&flow, work.service, view, Reason::NoServer, |chosen| {
@@ -210,7 +247,7 @@ pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reaso
         let reply = reply_flow(&work.parsed, chosen.server);
         reserve_reply(&reply, &connection, opening_timeout(view), lasting)
     })?;
-    if chosen.is_to_be_remembered() || known != NOWHERE {
+    if chosen.is_to_be_remembered() || known != OPEN {
         store(&flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
     }
     work.server = chosen.reference;

@@ -1,6 +1,7 @@
 //! An element of a connection table, which another CPU may take away at any moment.
 
 use lb_common::connection::{Connection, TcpState};
+use lb_common::server::ServerRef;
 
 /// An entry of a connection table: a copy to judge by, and the way to the element.
 ///
@@ -14,10 +15,22 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// No entry.
+    pub(crate) const NONE: Self = Self {
+        connection: Connection { server: ServerRef::NONE, last_seen: 0, mac: [0; 6], device: 0, state: 0 },
+        element: core::ptr::null_mut(),
+    };
+
     #[inline]
     pub(crate) fn of(element: *mut Connection) -> Self {
         // SAFETY: the kernel gave a pointer to a whole element, which stays mapped while the program runs.
         Self { connection: unsafe { element.read() }, element }
+    }
+
+    /// The element, or null.
+    #[inline]
+    pub(crate) fn element(entry: Option<Self>) -> *mut Connection {
+        entry.map_or(core::ptr::null_mut(), |entry| entry.element)
     }
 
     /// Sets the time of the last packet.

@@ -60,6 +60,6 @@ fn serve(context: *mut xdp_md, work: &mut Work, view: &View) -> Result<Verdict, 
     if work.parsed.ttl <= 1 {
         return Err(Verdict::drop(Reason::TtlExpired));
     }
-    let server = connection::server_of(work, view)?;
+    let Some(server) = connection::server_of(work, view) else { return Err(work.verdict) };
     Ok(forward::send(&mut packet, work, server))
 }
