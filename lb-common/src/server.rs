@@ -113,10 +113,12 @@ impl Method {
     }
 }
 
-/// A MAC address as one word, which is copied and compared without a loop over memory.
+/// A MAC address as one word, which is copied and compared without a loop over memory. Of six bytes one by one the compiler
+/// makes six loads.
 #[inline]
 pub fn mac_word(mac: [u8; 6]) -> u64 {
-    mac.into_iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte))
+    let (Some(low), Some(high)) = (mac.first_chunk(), mac.last_chunk()) else { return 0 };
+    u64::from(u32::from_le_bytes(*low)) | u64::from(u16::from_le_bytes(*high)) << 32
 }
 
 /// The MAC address of a word.

@@ -38,9 +38,12 @@ pub fn overhead(method: Method, server: &Server) -> u16 {
 /// An MTU of 0 is not known: then only the 16 bits of a length field limit it.
 #[inline]
 pub fn too_big(parsed: &Parsed, method: Method, server: &Server) -> Option<u16> {
+    let overhead = overhead(method, server);
     let way = if server.mtu == 0 { u16::MAX } else { server.mtu };
-    let limit = way.saturating_sub(overhead(method, server));
-    (parsed.ip_len > u32::from(limit)).then_some(limit)
+    if parsed.ip_len + u32::from(overhead) <= u32::from(way) {
+        return None;
+    }
+    Some(way.saturating_sub(overhead))
 }
 
 /// Takes one from TTL or hop limit, which is above 1.
