@@ -25,9 +25,9 @@ impl ServiceKey {
     /// The key of `address`, `port` and `protocol`.
     #[inline]
     pub const fn new(address: Address, port: U16, protocol: u8) -> Self {
-        let [high, low] = port.to_bytes();
-        let end = u64::from_ne_bytes([high, low, protocol, 0, 0, 0, 0, 0]);
-        zerocopy::transmute!(KeyWords { address, end })
+        let port: u16 = zerocopy::transmute!(port);
+        let end = u16::from_le(port) as u64 | (protocol as u64) << 16;
+        zerocopy::transmute!(KeyWords { address, end: end.to_le() })
     }
 }
 

@@ -29,7 +29,9 @@ pub(crate) fn count(work: &Work) {
 
 #[inline]
 fn add(traffic: &mut Traffic, work: &Work, bytes: u64) {
-    traffic.connections += u64::from(work.opened);
+    if work.opened {
+        traffic.connections += 1;
+    }
     if work.reply {
         traffic.out_packets += 1;
         traffic.out_bytes += bytes;
