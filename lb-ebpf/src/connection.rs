@@ -98,12 +98,13 @@ const OPEN_IN_CONNECTIONS: u32 = 4;
 
 /// Finds the server of a packet that opens, changes or ends a connection, or belongs to none; or what is to be done for it.
 #[inline]
-pub(crate) fn follow(work: &mut Work, view: &View, entry: Option<Entry>) -> Result<u32, Reason> {
+pub(crate) fn follow(work: &mut Work, view: &View, entry: Entry) -> Result<u32, Reason> {
     let flow = work.parsed.client_flow(work.service);
     let now = work.now();
-    let known = match entry {
-        Some(entry) => Known { entry, table: Table::Connections },
-        None => opening(&flow, view, now),
+    let known = if entry.connection.server == ServerRef::NONE {
+        opening(&flow, view, now)
+    } else {
+        Known { entry, table: Table::Connections }
     };
     let is_known = known.table != Table::Neither;
     if !is_known && work.parsed.segment() != Segment::Syn && maps::copying(now) {
@@ -217,12 +218,12 @@ fn promote_pair(client: &Client<'_>, connection: &Connection, server: &'static S
 #[inline]
 pub(crate) fn adopt(work: &mut Work, view: &View) -> Result<(), Reason> {
     let flow = work.parsed.client_flow(work.service);
-    let chosen = untracked::owner(&flow, work.service, view)?;
+    let (server, is_to_be_remembered) = untracked::owner(&flow, work.service, view)?;
     let now = work.now();
-    work.server = chosen.reference;
-    if chosen.is_to_be_remembered() {
+    work.server = server;
+    if is_to_be_remembered {
         let connection = Connection {
-            server: chosen.reference,
+            server,
             last_seen: now,
             state: TcpState::Established.after(work.parsed.flags) as u8,
             ..Connection::default()
@@ -276,22 +277,22 @@ fn reserve_reply(
     lasting: bool,
 ) -> Result<(), Reason> {
     let remembered = maps::connection(reply);
-    if remembered.is_some_and(|entry| belongs_to_another(&entry.connection, connection)) {
+    if remembered.is_some_and(|entry| belongs_to_another(&entry.connection, connection.server)) {
         return Err(Reason::NatTupleTaken);
     }
     let fresh = |entry: &Entry| entry.connection.idle(connection.last_seen) <= timeout;
     let half_open = maps::half_open(reply).filter(fresh);
-    if half_open.is_some_and(|entry| belongs_to_another(&entry.connection, connection)) {
+    if half_open.is_some_and(|entry| belongs_to_another(&entry.connection, connection.server)) {
         return Err(Reason::NatTupleTaken);
     }
     store(reply, connection, lasting || remembered.is_some()).map_err(|_| Reason::TableFull)
 }
 
-/// Whether `entry` is of another server than `connection`, one that is still there, and not closed.
-#[inline]
-fn belongs_to_another(entry: &Connection, connection: &Connection) -> bool {
+/// Whether `entry` is of another server than `server`, one that is still there, and not closed.
+#[inline(never)]
+fn belongs_to_another(entry: &Connection, server: ServerRef) -> bool {
     let alive = |server: &Server| server.state_of(entry.server) != ServerState::Gone;
-    entry.server != connection.server
+    entry.server != server
         && entry.state != TcpState::Closed as u8
         && maps::server(entry.server).is_some_and(alive)
 }

@@ -230,10 +230,16 @@ pub(crate) fn arrival(ifindex: u32) -> Option<(u8, &'static Interface)> {
     if let Some(interface) = interface(u16::from(usual)).filter(|interface| interface.ifindex == ifindex) {
         return Some((usual, interface));
     }
+    let device = u8::try_from(unusual_device(ifindex)).ok()?;
+    Some((device, interface(u16::from(device))?))
+}
+
+/// The device index of an interface that has not the usual one; 0, which is none, if the tables do not have it.
+#[inline(never)]
+fn unusual_device(ifindex: u32) -> u32 {
     core::intrinsics::cold_path();
     // SAFETY: the value is one word, written before the first frame comes in by the interface.
-    let device = unsafe { INTERFACE_KEYS.get(ifindex) }.and_then(|device| u8::try_from(*device).ok())?;
-    Some((device, interface(u16::from(device))?))
+    unsafe { INTERFACE_KEYS.get(ifindex) }.copied().unwrap_or(0)
 }
 
 /// Sends the frame out by a device; `None` if there is no such device.

@@ -19,12 +19,6 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// A server, and whether the flow must be remembered to find it again.
-    #[inline]
-    pub(crate) fn new(reference: ServerRef, server: &'static Server, remember: bool) -> Self {
-        Self { reference, server, remember: u8::from(remember) }
-    }
-
     /// Whether the flow must be remembered to find it again.
     #[inline]
     pub(crate) fn is_to_be_remembered(&self) -> bool {
@@ -40,6 +34,12 @@ pub(crate) fn able(reference: ServerRef, remember: u8) -> Option<Chosen> {
     able.then_some(Chosen { reference, server, remember })
 }
 
+/// The hash of a flow, of its client alone if `pick` says so. One copy for all that are not in a hurry.
+#[inline(never)]
+pub(crate) fn hash(flow: &FlowKey, view: &View, pick: u8) -> u32 {
+    flow.hash(&view.address, !matches!(Pick::from_byte(pick), Pick::Client))
+}
+
 /// Where a new flow looks for its server: the hash of it, or the service's turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Search {
@@ -53,8 +53,7 @@ impl Search {
     pub(crate) fn new(flow: &FlowKey, service: u32, view: &View) -> Self {
         let pick = Pick::from_byte(view.pick);
         let word = match pick {
-            Pick::Flow => flow.hash(&view.address, true),
-            Pick::Client => flow.hash(&view.address, false),
+            Pick::Flow | Pick::Client => hash(flow, view, view.pick),
             Pick::Sequence => maps::next_turn(service),
         };
         Self { pick, word }

@@ -20,7 +20,7 @@ use lb_ebpf::xdp_packet::XdpPacket;
 pub(crate) extern "C" fn follow(work: *mut Work, view: *const View, entry: *mut Connection) -> u32 {
     // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return DONE };
-    let entry = if entry.is_null() { None } else { Some(Entry::of(entry)) };
+    let entry = if entry.is_null() { Entry::NONE } else { Entry::of(entry) };
     connection::follow(work, view, entry).unwrap_or_else(|reason| {
         work.verdict = Verdict::drop(reason);
         DONE

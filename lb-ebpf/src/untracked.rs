@@ -1,9 +1,9 @@
 //! Services without tracking: the slot of a flow tells its server (design.md, section 4; `lb_common::tracking`).
 
 use crate::maps;
-use crate::schedule::{Chosen, able};
+use crate::schedule::{Chosen, able, hash};
 use lb_common::flow::FlowKey;
-use lb_common::server::{Method, Server, ServerRef, ServerState};
+use lb_common::server::{Method, ServerRef, ServerState};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, Pick, SlotRange, View};
 use lb_common::slots::{Slot, SlotState};
 use lb_common::verdict::Reason;
@@ -11,7 +11,8 @@ use lb_common::verdict::Reason;
 /// The server of a flow whose slot has settled, if that takes new flows: nothing else is looked at.
 #[inline]
 pub(crate) fn settled(flow: &FlowKey, view: &View) -> Option<Chosen> {
-    let slot = slot_of(flow, view, (view.slots, view.pick))?;
+    let whole = !matches!(Pick::from_byte(view.pick), Pick::Client);
+    let slot = maps::slot(View::place(view.slots, flow.hash(&view.address, whole))?)?;
     if slot.state() != SlotState::Settled {
         return None;
     }
@@ -23,40 +24,36 @@ pub(crate) fn settled(flow: &FlowKey, view: &View) -> Option<Chosen> {
 /// While its slot moves that is the server that the slot named before, or the service's older table, as long as it may
 /// keep its connections.
 #[inline]
-pub(crate) fn owner(flow: &FlowKey, service: u32, view: &View) -> Result<Chosen, Reason> {
+pub(crate) fn owner(flow: &FlowKey, service: u32, view: &View) -> Result<(ServerRef, bool), Reason> {
     let moving = Slot::new(ServerRef::NONE, ServerRef::NONE, SlotState::Moving, 0);
-    let slot = if view.is_untracked() { slot_of(flow, view, (view.slots, view.pick)) } else { None };
+    let slot = if view.is_untracked() { slot_of(flow, view, view.slots, view.pick) } else { None };
     let slot = slot.unwrap_or(moving);
-    let old = slot_of(flow, view, (view.old_slots, view.old_pick));
-    let elder = slot.elder(old);
-    if let Ok(server) = keeper(elder, service, view) {
-        return Ok(Chosen::new(elder, server, true));
+    let elder = slot.elder(slot_of(flow, view, view.old_slots, view.old_pick));
+    if may_keep(elder, service, view).is_ok() {
+        return Ok((elder, true));
     }
-    let current = slot.current();
-    let server = keeper(current, service, view)?;
-    Ok(Chosen::new(current, server, false))
+    may_keep(slot.current(), service, view).map(|()| (slot.current(), false))
 }
 
-/// The server `reference`, if it may keep a connection that no table knows.
-#[inline]
-fn keeper(reference: ServerRef, service: u32, view: &View) -> Result<&'static Server, Reason> {
+/// Whether the server `reference` may keep a connection that no table knows.
+#[inline(never)]
+fn may_keep(reference: ServerRef, service: u32, view: &View) -> Result<(), Reason> {
     let server = maps::server(reference).ok_or(Reason::NoConnection)?;
     if server.service != service || server.method == Method::Nat as u8 {
         return Err(Reason::NoConnection);
     }
     match server.state_of(reference) {
-        ServerState::Up | ServerState::NoNew => Ok(server),
-        ServerState::Down if view.flags & FLAG_KEEP_ON_DOWN != 0 => Ok(server),
+        ServerState::Up | ServerState::NoNew => Ok(()),
+        ServerState::Down if view.flags & FLAG_KEEP_ON_DOWN != 0 => Ok(()),
         ServerState::Down => Err(Reason::ServerDown),
         ServerState::Gone => Err(Reason::ServerRemoved),
     }
 }
 
 #[inline]
-fn slot_of(flow: &FlowKey, view: &View, (range, pick): (SlotRange, u8)) -> Option<Slot> {
+fn slot_of(flow: &FlowKey, view: &View, range: SlotRange, pick: u8) -> Option<Slot> {
     if range.len == 0 {
         return None;
     }
-    let whole = !matches!(Pick::from_byte(pick), Pick::Client);
-    maps::slot(View::place(range, flow.hash(&view.address, whole))?)
+    maps::slot(View::place(range, hash(flow, view, pick))?)
 }

@@ -24,14 +24,15 @@ pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, a
     let ethernet: EthernetHeader = *packet.load(0)?;
     let quote: &[u8; QUOTE_V4] = packet.load(IP_OFFSET)?;
     let quoted = Sum::NONE.and(quote);
-    let (icmp, protocol, len) = match parsed.family {
-        Family::V4 => (header_v4(answer).with_checksum(quoted), ICMP, LEN_V4),
+    let (icmp, protocol, len, sum) = match parsed.family {
+        Family::V4 => (header_v4(answer), ICMP, LEN_V4, quoted),
         Family::V6 => {
             let more: &[u8; MORE_V6] = packet.load(IP_OFFSET + QUOTE_V4)?;
             let sum = quoted.and(more).add_pseudo_header(&parsed.destination, &parsed.source, ICMPV6, LEN_V6);
-            (header_v6(answer).with_checksum(sum), ICMPV6, LEN_V6)
+            (header_v6(answer), ICMPV6, LEN_V6, sum)
         }
     };
+    let icmp = icmp.with_checksum(sum);
     let offset = parsed.family.l4_offset();
     packet.grow_head(i32::try_from(parsed.family.header_len() + size_of::<IcmpHeader>()).ok()?)?;
     set_frame_len(packet, offset + usize::from(len))?;
