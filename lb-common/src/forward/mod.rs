@@ -52,12 +52,11 @@ pub fn decrement_ttl<P: PacketBytes + ?Sized>(packet: &mut P, family: Family) ->
     match family {
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
-            ip.ttl = ip.ttl.wrapping_sub(1);
-            ip.checksum = ip.checksum_after_a_hop();
+            ip.hop();
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
-            ip.hop_limit = ip.hop_limit.wrapping_sub(1);
+            ip.hop();
         }
     }
     Some(())

@@ -1,14 +1,14 @@
 //! Network address translation: one end of the flow is written anew.
 
-use super::decrement_ttl;
 use crate::address::Address;
-use crate::flow::TCP;
+use crate::flow::UDP;
 use crate::packet::{Family, IP_OFFSET, PacketBytes, Parsed};
 use crate::wire::checksum::ChecksumDelta;
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv6::Ipv6Header;
 use crate::wire::tcp::TcpHeader;
 use crate::wire::udp::UdpHeader;
+use core::mem::offset_of;
 use zerocopy::network_endian::U16;
 
 /// Which end is written.
@@ -38,8 +38,7 @@ pub fn forward<P: PacketBytes + ?Sized>(
     };
     let delta = ChecksumDelta::NONE.replace_address(&old_address, address);
     write_address(packet, parsed.family, end, address, delta)?;
-    write_port(packet, parsed, end, port, delta.replace(old_port, port))?;
-    decrement_ttl(packet, parsed.family)
+    write_port(packet, parsed, end, port, delta.replace(old_port, port))
 }
 
 #[inline]
@@ -58,6 +57,7 @@ fn write_address<P: PacketBytes + ?Sized>(
                 End::Source => ip.source = address.v4(),
             }
             ip.checksum = delta.apply(ip.checksum);
+            ip.hop();
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
@@ -65,11 +65,13 @@ fn write_address<P: PacketBytes + ?Sized>(
                 End::Destination => ip.destination = address.octets(),
                 End::Source => ip.source = address.octets(),
             }
+            ip.hop();
         }
     }
     Some(())
 }
 
+/// TCP and UDP have their ports at the same place, and their checksums not.
 #[inline]
 fn write_port<P: PacketBytes + ?Sized>(
     packet: &mut P,
@@ -79,23 +81,19 @@ fn write_port<P: PacketBytes + ?Sized>(
     delta: ChecksumDelta,
 ) -> Option<()> {
     let offset = parsed.family.l4_offset();
-    if parsed.protocol == TCP {
-        let tcp: &mut TcpHeader = packet.load_mut(offset)?;
-        match end {
-            End::Destination => tcp.destination = port,
-            End::Source => tcp.source = port,
-        }
-        tcp.checksum = delta.apply(tcp.checksum);
+    let is_udp = parsed.protocol == UDP;
+    let ports: &mut [U16; 2] = packet.load_mut(offset)?;
+    let [source, destination] = ports;
+    match end {
+        End::Destination => *destination = port,
+        End::Source => *source = port,
+    }
+    let place = if is_udp { offset_of!(UdpHeader, checksum) } else { offset_of!(TcpHeader, checksum) };
+    let checksum: &mut U16 = packet.load_mut(offset + place)?;
+    if is_udp && *checksum == U16::ZERO {
         return Some(());
     }
-    let udp: &mut UdpHeader = packet.load_mut(offset)?;
-    match end {
-        End::Destination => udp.destination = port,
-        End::Source => udp.source = port,
-    }
-    if udp.checksum != U16::ZERO {
-        let checksum = delta.apply(udp.checksum);
-        udp.checksum = if checksum == U16::ZERO { U16::new(u16::MAX) } else { checksum };
-    }
+    let new = delta.apply(*checksum);
+    *checksum = if is_udp && new == U16::ZERO { U16::new(u16::MAX) } else { new };
     Some(())
 }

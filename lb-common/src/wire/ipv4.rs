@@ -52,13 +52,14 @@ impl Ipv4Header {
         self.fragment.get() & DONT_FRAGMENT != 0
     }
 
-    /// The checksum when the TTL is one less: the word of it and the protocol is `0x100` less, so the checksum that much
+    /// Takes one from the TTL, which is above 1. The word of it and the protocol is `0x100` less, so the checksum that much
     /// more (RFC 1141, with the carry of RFC 1624).
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the carry was added")]
-    pub const fn checksum_after_a_hop(&self) -> U16 {
+    pub const fn hop(&mut self) {
+        self.ttl = self.ttl.wrapping_sub(1);
         let more = self.checksum.get() as u32 + 0x100;
-        U16::new((more + (more >= 0xffff) as u32) as u16)
+        self.checksum = U16::new((more + (more >= 0xffff) as u32) as u16);
     }
 
     /// The same header with its checksum computed.

@@ -38,6 +38,12 @@ impl Ipv6Header {
         (self.version_class_label.get() >> 20) as u8
     }
 
+    /// Takes one from the hop limit, which is above 1.
+    #[inline]
+    pub const fn hop(&mut self) {
+        self.hop_limit = self.hop_limit.wrapping_sub(1);
+    }
+
     /// The first word of a header with this traffic class and flow label 0.
     #[inline]
     pub const fn first_word(traffic_class: u8) -> U32 {
