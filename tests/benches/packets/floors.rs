@@ -17,8 +17,8 @@ use crate::measure::{self, Counts, Path, Take};
 use crate::rows::{FLOWS, load, usual};
 use crate::site::{Kind, Site};
 
-const PROGRAMS: [&str; 6] =
-    ["floor_pass", "floor_untracked", "floor_tracked", "floor_reply", "floor_new", "learn"];
+const PROGRAMS: [&str; 7] =
+    ["floor_pass", "floor_untracked", "floor_tunnel", "floor_tracked", "floor_reply", "floor_new", "learn"];
 
 /// A floor: its row, the program, the packets, and whether the row is one of few and of many flows.
 struct Floor {
@@ -30,7 +30,7 @@ struct Floor {
 }
 
 /// Names of rows, as those of the paths that they are the floors of.
-const FLOORS: [Floor; 6] = [
+const FLOORS: [Floor; 7] = [
     Floor {
         row: "pass-v4-tcp",
         program: "floor_pass",
@@ -42,6 +42,13 @@ const FLOORS: [Floor; 6] = [
         row: "untracked-v4-tcp",
         program: "floor_untracked",
         method: Method::Dr,
+        kind: Kind::Later,
+        by_flows: true,
+    },
+    Floor {
+        row: "ipip-v4-tcp",
+        program: "floor_tunnel",
+        method: Method::Ipip,
         kind: Kind::Later,
         by_flows: true,
     },

@@ -16,7 +16,7 @@ use lb_common::address::Address;
 use lb_common::connection::{Connection, RENEWAL_MS};
 use lb_common::counters::{Count, Settings, Traffic};
 use lb_common::flow::{FlowKey, Owner};
-use lb_common::packet::{PacketBytes as _, Parsed, parse};
+use lb_common::packet::{PacketBytes as _, PacketResize as _, Parsed, parse};
 use lb_common::scheduler::slot_index;
 use lb_common::server::{Interface, MAX_DEVICES, Method, Server, ServerRef, ServerState};
 use lb_common::service::{Pick, ServiceKey, View};
@@ -71,13 +71,28 @@ fn floor_pass(context: XdpContext) -> u32 {
 /// A packet of a service without connections: the slot says where to.
 #[xdp(frags)]
 fn floor_untracked(context: XdpContext) -> u32 {
-    done(&context, XDP_TX, |parsed, bytes| {
+    by_slot(&context)
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the verifier follows the context only in registers")]
+fn by_slot(context: &XdpContext) -> u32 {
+    done(context, XDP_TX, |parsed, bytes| {
         let (id, view) = service(parsed)?;
         interface(FIRST)?;
         let (reference, server) = chosen(&parsed.client_flow(id), view)?;
         interface(server.next_hop.device)?;
         sent(id, reference, 0, bytes)
     })
+}
+
+/// The same, with room for an outer header in front, which is left as it is.
+#[xdp(frags)]
+fn floor_tunnel(context: XdpContext) -> u32 {
+    match by_slot(&context) {
+        XDP_TX if XdpPacket::new(context.ctx).grow_head(20).is_some() => XDP_TX,
+        _ => XDP_ABORTED,
+    }
 }
 
 /// A packet of a known flow: the connection says where to, and is renewed once a second.
