@@ -2,17 +2,16 @@
 
 use crate::entry::Entry;
 use crate::maps::{self, NotStored};
+use crate::pair;
 use crate::schedule;
 use crate::subprograms;
 use crate::untracked;
 use crate::work::Work;
 use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpFlags, TcpState, decide};
-use lb_common::flow::{FlowKey, Owner, UDP};
-use lb_common::packet::Parsed;
+use lb_common::flow::{FlowKey, UDP};
 use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
 use lb_common::verdict::Reason;
-use zerocopy::network_endian::U16;
 
 /// Where an entry was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,7 +155,7 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
     if nat && !comes_as_before(&connection, work) {
         (connection.mac, connection.device) = (mac_of(work.mac), work.device);
         entry.set_client_side(connection.mac, connection.device);
-        move_reply(&reply_flow(&work.parsed, server), &connection);
+        pair::move_reply(&pair::reply_flow(&work.parsed, server), &connection);
     }
     let state = TcpState::from_byte(connection.state).after(work.parsed.flags);
     renew(entry, state, client.now);
@@ -165,7 +164,7 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
     }
     (connection.state, connection.last_seen) = (state as u8, client.now);
     if nat {
-        promote_pair(client, &connection, server).map(|()| true)
+        pair::promote(&client.flow, &pair::reply_flow(&work.parsed, server), &connection).map(|()| true)
     } else {
         Ok(promote(client, &connection))
     }
@@ -192,26 +191,6 @@ fn promote(client: &Client<'_>, connection: &Connection) -> bool {
     }
     maps::remove_half_open(&client.flow);
     true
-}
-
-/// The same for the two entries of a nat flow, its reply side first.
-#[inline(never)]
-fn promote_pair(client: &Client<'_>, connection: &Connection, server: &'static Server) -> Result<(), Reason> {
-    let reply = reply_flow(&client.work.parsed, server);
-    let seen = maps::half_open(&reply).map(|entry| entry.connection);
-    let back = seen.filter(|seen| seen.server == connection.server).unwrap_or(*connection);
-    match maps::add_connection(&reply, &back) {
-        Err(NotStored::Full) => return Err(Reason::TableFull),
-        Err(NotStored::Taken) if !is_ours(&reply, connection.server) => return Err(Reason::NatTupleTaken),
-        Ok(()) | Err(NotStored::Taken) => {}
-    }
-    if maps::add_connection(&client.flow, connection) == Err(NotStored::Full) {
-        maps::undo_connection(&reply);
-        return Err(Reason::TableFull);
-    }
-    maps::remove_half_open(&reply);
-    maps::remove_half_open(&client.flow);
-    Ok(())
 }
 
 /// Finds the server of an open connection that no table knows, and remembers it if its slot asks for that.
@@ -245,11 +224,11 @@ pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reaso
         if chosen.server.method != Method::Nat as u8 {
             return Ok(());
         }
-        let reply = reply_flow(&work.parsed, chosen.server);
-        reserve_reply(&reply, &connection, opening_timeout(view), lasting)
+        let reply = pair::reply_flow(&work.parsed, chosen.server);
+        pair::reserve(&reply, &connection, opening_timeout(view), lasting)
     })?;
     if chosen.is_to_be_remembered() || known != OPEN {
-        store(&flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
+        maps::set_flow(&flow, &connection, lasting).map_err(|_| Reason::TableFull)?;
     }
     work.server = chosen.reference;
     // Of flows that are not remembered, a first packet sent again would count twice.
@@ -257,64 +236,8 @@ pub(crate) fn open(work: &mut Work, view: &View, known: u32) -> Result<(), Reaso
     Ok(())
 }
 
-#[inline]
-fn store(flow: &FlowKey, connection: &Connection, lasting: bool) -> Result<(), NotStored> {
-    if lasting { maps::set_connection(flow, connection) } else { maps::set_half_open(flow, connection) }
-}
-
 /// Silence after which a first packet is forgotten, in milliseconds.
 #[inline]
 fn opening_timeout(view: &View) -> u32 {
     if view.protocol == UDP { view.timeouts.udp } else { view.timeouts.syn }
-}
-
-/// Puts the reply side of a nat flow in, unless the server's end belongs to another flow that lives.
-#[inline]
-fn reserve_reply(
-    reply: &FlowKey,
-    connection: &Connection,
-    timeout: u32,
-    lasting: bool,
-) -> Result<(), Reason> {
-    let remembered = maps::connection(reply);
-    if remembered.is_some_and(|entry| belongs_to_another(&entry.connection, connection.server)) {
-        return Err(Reason::NatTupleTaken);
-    }
-    let fresh = |entry: &Entry| entry.connection.idle(connection.last_seen) <= timeout;
-    let half_open = maps::half_open(reply).filter(fresh);
-    if half_open.is_some_and(|entry| belongs_to_another(&entry.connection, connection.server)) {
-        return Err(Reason::NatTupleTaken);
-    }
-    store(reply, connection, lasting || remembered.is_some()).map_err(|_| Reason::TableFull)
-}
-
-/// Whether `entry` is of another server than `server`, one that is still there, and not closed.
-#[inline(never)]
-fn belongs_to_another(entry: &Connection, server: ServerRef) -> bool {
-    let alive = |server: &Server| server.state_of(entry.server) != ServerState::Gone;
-    entry.server != server
-        && entry.state != TcpState::Closed as u8
-        && maps::server(entry.server).is_some_and(alive)
-}
-
-/// The flow of a nat server's answers to this packet.
-#[inline]
-fn reply_flow(parsed: &Parsed, server: &Server) -> FlowKey {
-    let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
-    let owner = Owner::host(server.host, parsed.protocol);
-    FlowKey::new(parsed.source, parsed.source_port, port, owner)
-}
-
-#[inline]
-fn is_ours(reply: &FlowKey, server: ServerRef) -> bool {
-    maps::connection(reply).is_some_and(|entry| entry.connection.server == server)
-}
-
-/// The client's frames come from another router, or by another interface: answers follow.
-#[inline]
-fn move_reply(reply: &FlowKey, connection: &Connection) {
-    let entry = maps::connection(reply).or_else(|| maps::half_open(reply));
-    if let Some(entry) = entry.filter(|entry| entry.connection.server == connection.server) {
-        entry.set_client_side(connection.mac, connection.device);
-    }
 }

@@ -12,6 +12,7 @@ mod connection;
 mod entry;
 mod forward;
 mod maps;
+mod pair;
 mod pipeline;
 mod reply;
 mod schedule;

@@ -163,16 +163,14 @@ pub(crate) fn add_connection(flow: &FlowKey, connection: &Connection) -> Result<
     stored(CONNECTIONS.insert(flow, connection, u64::from(BPF_NOEXIST)))
 }
 
-/// Remembers a flow over what was there.
+/// Remembers a flow over what was there: one that lasts in the table of connections, else in that of first packets.
 #[inline]
-pub(crate) fn set_connection(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
-    stored(CONNECTIONS.insert(flow, connection, u64::from(BPF_ANY)))
-}
-
-/// Remembers the first packet of a flow, over what was there.
-#[inline]
-pub(crate) fn set_half_open(flow: &FlowKey, connection: &Connection) -> Result<(), NotStored> {
-    stored(HALF_OPEN.insert(flow, connection, u64::from(BPF_ANY)))
+pub(crate) fn set_flow(flow: &FlowKey, connection: &Connection, lasting: bool) -> Result<(), NotStored> {
+    stored(if lasting {
+        CONNECTIONS.insert(flow, connection, u64::from(BPF_ANY))
+    } else {
+        HALF_OPEN.insert(flow, connection, u64::from(BPF_ANY))
+    })
 }
 
 /// Forgets what a pair could not keep: an entry that this program made for this packet.

@@ -1,8 +1,8 @@
 //! The stages in order: the first file to read. With `subprograms.rs` the only caller of the other modules.
 //!
 //! ```text
-//! parse -> service? -> connection? -> slot -> server -> forward -> account -> XDP action
-//!            no: nat reply? -> rewrite back        no: pass, untouched
+//! parse -> service? -> arrived here? -> slot, or connection -> server -> forward -> account -> XDP action
+//!            no: nat reply? -> arrived here? -> rewrite back        no: pass, untouched
 //! ```
 
 use crate::subprograms::{refuse, translate};
@@ -38,13 +38,10 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
             work.service = service.id;
             work.verdict = serve(context, work, service.view).unwrap_or_else(|verdict| verdict);
             if work.verdict.outcome == Outcome::Drop {
-                core::intrinsics::cold_path();
                 refuse(context, work, service.view);
             }
         }
-        Ok(None) if settings.nat() => {
-            translate(context, work);
-        }
+        Ok(None) if settings.nat() => _ = translate(context, work),
         Ok(None) => work.verdict = Verdict::pass(Reason::NotAService),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
@@ -57,9 +54,6 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
 fn serve(context: *mut xdp_md, work: &mut Work, view: &View) -> Result<Verdict, Verdict> {
     let mut packet = XdpPacket::new(context);
     work.arrive(&packet)?;
-    if work.parsed.ttl <= 1 {
-        return Err(Verdict::drop(Reason::TtlExpired));
-    }
     let Some(server) = connection::server_of(work, view) else { return Err(work.verdict) };
     Ok(forward::send(&mut packet, work, server))
 }

@@ -44,9 +44,6 @@ fn back(packet: &mut XdpPacket, work: &mut Work, entry: Entry) -> Result<Verdict
         return Err(Reason::ServerRemoved);
     }
     let view = maps::view_of(server.service).ok_or(Reason::ServerRemoved)?;
-    if work.parsed.ttl <= 1 {
-        return Err(Reason::TtlExpired);
-    }
     let now = work.now();
     renew(entry, TcpState::from_byte(connection.state).after(work.parsed.flags), now);
     (work.service, work.server, work.reply) = (server.service, connection.server, true);

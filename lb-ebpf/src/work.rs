@@ -59,7 +59,7 @@ impl Work {
         work
     }
 
-    /// Notes where the packet came in; leaves with the verdict if that ends its way.
+    /// Notes where the packet came in; leaves with the verdict if its way ends here.
     ///
     /// A frame for another machine passes: a switch floods what it has not learnt, an interface in promiscuous mode
     /// shows it to the program, and it must not be forwarded twice. A packet that came in by an interface that the
@@ -77,6 +77,9 @@ impl Work {
             return Err(Verdict::pass(Reason::OtherMac));
         }
         (self.mac, self.device) = (mac_word(ethernet.source), device);
+        if self.parsed.ttl <= 1 {
+            return Err(Verdict::drop(Reason::TtlExpired));
+        }
         Ok(())
     }
 
