@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Words of a frame that are put back: Ethernet, IPv6 and TCP.
+/// Words that hold what is put back of a frame: Ethernet, IPv6 and TCP.
 pub const HEADER: usize = 10;
 
 /// Place in `OUT` of the interface that the generator of live frames sends by.

@@ -107,6 +107,15 @@ impl Connection {
         let idle = now.wrapping_sub(self.last_seen);
         if idle > u32::MAX / 2 { 0 } else { idle }
     }
+
+    /// Whether nothing but time goes by with a packet that has `flags`, while the server is in state `server`: the
+    /// connection stays, and its state as well. Most packets of a known flow.
+    #[inline]
+    pub const fn is_undisturbed(&self, flags: TcpFlags, server: ServerState) -> bool {
+        self.state == TcpState::Established as u8
+            && !flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
+            && matches!(server, ServerState::Up | ServerState::NoNew)
+    }
 }
 
 /// What kind of packet asks for a server.
@@ -166,6 +175,36 @@ pub const fn decide(segment: Segment, known: Option<(TcpState, ServerState)>, se
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_packet_that_disturbs_nothing_stays_and_changes_no_state() {
+        use ServerState::{Down, Gone, NoNew, Up};
+        let mut undisturbed = 0;
+        for (state, flags) in (0..4).flat_map(|state| (0..0x40).map(move |flags| (state, TcpFlags(flags)))) {
+            let connection = Connection { state, ..Connection::default() };
+            for server in
+                [Up, NoNew, Down, Gone].into_iter().filter(|server| connection.is_undisturbed(flags, *server))
+            {
+                let state = TcpState::from_byte(state);
+                for (keep_on_down, untracked) in [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    for segment in [if flags.opens() { Segment::Syn } else { Segment::Tcp }, Segment::Udp] {
+                        let decision =
+                            decide(segment, Some((state, server)), Rules { keep_on_down, untracked });
+                        assert_eq!(
+                            (decision, state.after(flags)),
+                            (Decision::Stay, state),
+                            "{flags:?} {server:?}"
+                        );
+                        undisturbed += 1;
+                    }
+                }
+            }
+        }
+        // Of 64 combinations of six flags those without SYN, FIN and RST, on two states of a server, by four rules and
+        // two protocols.
+        assert_eq!(undisturbed, 8 * 2 * 4 * 2);
+    }
 
     #[test]
     fn the_table_of_server_states_holds() {

@@ -82,8 +82,8 @@ impl FlowKey {
 
     /// A hash of the client's address and, with `with_ports`, of both ports.
     ///
-    /// The same on every director: no seed, network byte order, and the service's id is left out because directors
-    /// number their services on their own. `vip` takes its place.
+    /// The same on every director: no seed, the bytes as they are on the wire, and the service's id is left out because
+    /// directors number their services on their own. `vip` takes its place.
     #[inline]
     pub fn hash(&self, vip: &Address, with_ports: bool) -> u32 {
         let (client_high, client_low) = self.client.in_memory();
@@ -150,6 +150,35 @@ mod tests {
             assert_ne!(owner, Owner::service(7));
         }
         assert!(!Owner::service(u32::MAX).is_reply());
+    }
+
+    #[test]
+    fn a_hash_is_the_same_on_every_director_and_in_every_version() {
+        // Another hash takes open connections of untracked services from their servers when the program is replaced.
+        let v4 = flow([198, 51, 100, 7], 40_000);
+        let v6 = FlowKey {
+            client: Address::from_v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]),
+            ..v4
+        };
+        let rows = [
+            (v4, Address::from_v4([192, 0, 2, 10]), true, 0xe23f_c9e7),
+            (v4, Address::from_v4([192, 0, 2, 10]), false, 0xec69_d45d),
+            (
+                v6,
+                Address::from_v6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10]),
+                true,
+                0x47cb_53db,
+            ),
+        ];
+        for (flow, vip, with_ports, want) in rows {
+            assert_eq!(flow.hash(&vip, with_ports), want, "{flow:?} {with_ports}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_words_equals_its_fields() {
+        let flow = flow([198, 51, 100, 7], 40_000);
+        assert_eq!(FlowKey::new(flow.client, flow.client_port, flow.port, flow.owner), flow);
     }
 
     #[test]

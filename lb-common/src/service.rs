@@ -55,6 +55,14 @@ impl Pick {
     }
 }
 
+impl Pick {
+    /// Whether a hash is of the whole flow, and not of its client alone.
+    #[inline]
+    pub const fn is_of_flow(self) -> bool {
+        !matches!(self, Self::Client)
+    }
+}
+
 /// A run of slots in the arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

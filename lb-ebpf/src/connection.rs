@@ -7,11 +7,11 @@ use crate::schedule;
 use crate::subprograms;
 use crate::untracked;
 use crate::work::Work;
-use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpFlags, TcpState, decide};
+use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpState, decide};
 use lb_common::flow::{FlowKey, UDP};
-use lb_common::server::{Method, Server, ServerRef, ServerState, mac_of, mac_word};
+use lb_common::server::{Method, Server, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
-use lb_common::verdict::Reason;
+use lb_common::verdict::{Reason, Verdict};
 
 /// Where an entry was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,14 @@ pub(crate) fn server_of(work: &mut Work, view: &View) -> Option<&'static Server>
         work.server = entry.connection.server;
         return Some(server);
     }
-    match subprograms::follow(work, view, Entry::element(entry)) {
-        DONE => DONE,
-        ADOPT => subprograms::adopt(work, view),
-        place => subprograms::open(work, view, place),
-    };
+    work.verdict = Verdict::drop(Reason::NoServer);
+    let left = subprograms::follow(work, view, Entry::element(entry));
+    if left == ADOPT {
+        subprograms::adopt(work, view);
+    } else if left != DONE {
+        subprograms::open(work, view, left);
+    }
+    // Named only when the packet goes there.
     maps::server(work.server)
 }
 
@@ -71,9 +74,7 @@ fn server_in(entry: &Entry, work: &Work) -> Option<&'static Server> {
 /// Whether nothing but time goes by with this packet: most packets of a known flow.
 #[inline]
 fn is_undisturbed(connection: &Connection, server: &Server, work: &Work) -> bool {
-    connection.state == TcpState::Established as u8
-        && !work.parsed.flags.has(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
-        && matches!(server.state_of(connection.server), ServerState::Up | ServerState::NoNew)
+    connection.is_undisturbed(work.parsed.flags, server.state_of(connection.server))
         && (server.method != Method::Nat as u8 || comes_as_before(connection, work))
 }
 
@@ -83,8 +84,9 @@ fn comes_as_before(connection: &Connection, work: &Work) -> bool {
     mac_word(connection.mac) == work.mac && connection.device == work.device
 }
 
-/// What is left to do for a packet after [`follow`]: nothing, or the flow is given a server, which is called by a number
-/// because a global function returns one.
+// What is left to do for a packet after `follow`, as numbers, because a global function returns one.
+
+/// Nothing: it has a server or a verdict.
 pub(crate) const DONE: u32 = 0;
 /// An open connection that no table knows.
 const ADOPT: u32 = 1;
@@ -100,11 +102,8 @@ const OPEN_IN_CONNECTIONS: u32 = 4;
 pub(crate) fn follow(work: &mut Work, view: &View, entry: Entry) -> Result<u32, Reason> {
     let flow = work.parsed.client_flow(work.service);
     let now = work.now();
-    let known = if entry.connection.server == ServerRef::NONE {
-        opening(&flow, view, now)
-    } else {
-        Known { entry, table: Table::Connections }
-    };
+    let known =
+        if entry.is_none() { opening(&flow, view, now) } else { Known { entry, table: Table::Connections } };
     let is_known = known.table != Table::Neither;
     if !is_known && work.parsed.segment() != Segment::Syn && maps::copying(now) {
         return Err(Reason::Migrating);

@@ -27,6 +27,12 @@ impl Entry {
         Self { connection: unsafe { element.read() }, element }
     }
 
+    /// Whether there is none: every entry names a server.
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        self.connection.server == ServerRef::NONE
+    }
+
     /// The element, or null.
     #[inline]
     pub(crate) fn element(entry: Option<Self>) -> *mut Connection {

@@ -37,7 +37,7 @@ pub(crate) fn able(reference: ServerRef, remember: u8) -> Option<Chosen> {
 /// The hash of a flow, of its client alone if `pick` says so. One copy for all that are not in a hurry.
 #[inline(never)]
 pub(crate) fn hash(flow: &FlowKey, view: &View, pick: u8) -> u32 {
-    flow.hash(&view.address, !matches!(Pick::from_byte(pick), Pick::Client))
+    flow.hash(&view.address, Pick::from_byte(pick).is_of_flow())
 }
 
 /// Where a new flow looks for its server: the hash of it, or the service's turn.

@@ -11,7 +11,7 @@ use lb_common::verdict::Reason;
 /// The server of a flow whose slot has settled, if that takes new flows: nothing else is looked at.
 #[inline]
 pub(crate) fn settled(flow: &FlowKey, view: &View) -> Option<Chosen> {
-    let whole = !matches!(Pick::from_byte(view.pick), Pick::Client);
+    let whole = Pick::from_byte(view.pick).is_of_flow();
     let slot = maps::slot(View::place(view.slots, flow.hash(&view.address, whole))?)?;
     if slot.state() != SlotState::Settled {
         return None;

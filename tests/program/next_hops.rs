@@ -5,7 +5,7 @@ use lb_common::server::Method::{Dr, Ipip, Nat};
 use lb_common::server::NextHop;
 use lb_common::verdict::Reason::{ForwardedDr, ForwardedIpip, ForwardedNat, RepliedNat};
 use lb_ctl::datapath::tables::Write;
-use lb_tests::packet::{ACK, DIRECTOR_MAC, SYN, tcp};
+use lb_tests::packet::{ACK, DIRECTOR_MAC, PacketBuilder, SYN, tcp, udp};
 use lb_tests::program::{
     Action, FIRST, LoadedProgram, SECOND, SECOND_MAC, World, mac_of, second_interface, sends,
 };
@@ -50,15 +50,29 @@ fn a_new_next_hop_counts_at_once() {
     program.expect(&V4.ack().build(), &sends(ForwardedDr, 1, 1, sent));
 }
 
+/// The client's packets come from one router, the last of them from another: the answer goes to that.
+fn answers_follow(world: &World, packets: &[PacketBuilder], answer: &PacketBuilder, back: &PacketBuilder) {
+    let mut program = LoadedProgram::load(world);
+    let back = |router| back.clone().ttl(63).macs(DIRECTOR_MAC, router).build();
+    let (first, second) = ([2, 0, 0, 0, 0xaa, 1], [2, 0, 0, 0, 0xaa, 2]);
+    let (last, before) = packets.split_last().unwrap();
+    for packet in before {
+        program.run(&packet.clone().macs(first, DIRECTOR_MAC).build());
+    }
+    program.expect(&answer.build(), &sends(RepliedNat, 1, 1, back(first)).replied());
+    program.run(&last.clone().macs(second, DIRECTOR_MAC).build());
+    program.expect(&answer.build(), &sends(RepliedNat, 1, 1, back(second)).replied());
+}
+
 #[test]
 fn nat_answers_follow_the_client_to_another_router() {
-    let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Nat)])]));
     let server = (V4.servers[0], 80).into();
-    let answer = tcp(server, V4.client).flags(SYN | ACK).build();
-    let back = |router| tcp(V4.vip, V4.client).flags(SYN | ACK).ttl(63).macs(DIRECTOR_MAC, router).build();
-    let (first, second) = ([2, 0, 0, 0, 0xaa, 1], [2, 0, 0, 0, 0xaa, 2]);
-    program.run(&V4.syn().macs(first, DIRECTOR_MAC).build());
-    program.expect(&answer, &sends(RepliedNat, 1, 1, back(first)).replied());
-    program.run(&V4.ack().macs(second, DIRECTOR_MAC).build());
-    program.expect(&answer, &sends(RepliedNat, 1, 1, back(second)).replied());
+    let tcp_answers = [SYN | ACK, ACK].map(|flags| (tcp(server, V4.client), tcp(V4.vip, V4.client), flags));
+    let [opening, open] = tcp_answers.map(|(answer, back, flags)| (answer.flags(flags), back.flags(flags)));
+    let world = World::new([V4.tcp([V4.server(1, Nat)])]);
+    answers_follow(&world, &[V4.syn(), V4.ack()], &opening.0, &opening.1);
+    answers_follow(&world, &[V4.syn(), V4.ack(), V4.ack()], &open.0, &open.1);
+    let world = World::new([V4.udp([V4.server(1, Nat)])]);
+    let datagrams = [V4.datagram(), V4.datagram(), V4.datagram()];
+    answers_follow(&world, &datagrams, &udp(server, V4.client), &udp(V4.vip, V4.client));
 }

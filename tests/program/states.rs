@@ -99,6 +99,17 @@ fn a_connection_does_not_follow_its_id_to_another_server() {
 }
 
 #[test]
+fn an_entry_that_names_a_server_of_another_service_is_not_followed() {
+    let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Dr), V4.server(2, Dr)])]));
+    for packet in open() {
+        program.run(&packet.build());
+    }
+    let server = program.datapath().snapshot().unwrap().servers[&1];
+    program.apply(&[Write::Server(1, Server { service: server.service + 1, ..server })]);
+    program.expect(&V4.ack().build(), &answers(ServerRemoved, reset()));
+}
+
+#[test]
 fn answers_of_a_removed_nat_server_go_nowhere() {
     let mut program = LoadedProgram::load(&World::new([V4.tcp([V4.server(1, Nat)])]));
     for packet in open() {

@@ -60,7 +60,8 @@ pub(crate) fn for_programs(verb: &str) -> Result<Command> {
         &format!("-Clinker={}", linker.display()),
         // The default CPU refuses the returned value of an atomic add.
         "-Ctarget-cpu=v3",
-        // Headers have no alignment: without it each number in one is read and written byte by byte.
+        // Headers have no alignment: without it each number in one is read and written byte by byte. The kernel allows it
+        // where the processor does (`CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`, on x86-64 and arm64 at least).
         "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",

@@ -72,6 +72,25 @@ fn a_udp_checksum_of_zero_stays_zero() {
 }
 
 #[test]
+fn a_udp_checksum_that_comes_out_as_zero_is_sent_as_ones() {
+    for v6 in [false, true] {
+        let mut ones = 0;
+        for word in 0..=u16::MAX {
+            let mut frame = frame(v6, UDP, &word.to_be_bytes());
+            let checksum = if v6 { 60..62 } else { 40..42 };
+            if frame.0[checksum.clone()] == [0, 0] {
+                continue;
+            }
+            let packet = parsed(&frame).unwrap();
+            nat::forward(&mut frame, &packet, End::Source, &server_address(v6), U16::new(53)).unwrap();
+            assert_ne!(frame.0[checksum.clone()], [0, 0], "v6 {v6} payload {word}");
+            ones += u32::from(frame.0[checksum] == [0xff, 0xff]);
+        }
+        assert_eq!(ones, 1, "v6 {v6}: one word makes the sum zero");
+    }
+}
+
+#[test]
 fn an_answer_is_whole_and_addressed_to_the_client() {
     let answers = [Answer::Reset, Answer::Unreachable, Answer::TimeExceeded, Answer::TooBig(1400)];
     for ((v6, protocol), answer) in KINDS.into_iter().flat_map(|kind| answers.map(|answer| (kind, answer))) {
@@ -93,15 +112,22 @@ fn an_answer_is_whole_and_addressed_to_the_client() {
 fn too_big_counts_the_outer_header() {
     let packet = parsed(&frame(false, TCP, &[0; 1441])).unwrap();
     assert_eq!(packet.ip_len, 1481);
-    let server = |address| Server { mtu: 1500, address, ..Server::default() };
     let rows = [
-        (Method::Dr, server_address(false), None),
-        (Method::Nat, server_address(false), None),
-        (Method::Ipip, server_address(false), Some(1480)),
-        (Method::Ipip, server_address(true), Some(1460)),
+        (1500, Method::Dr, false, None),
+        (1500, Method::Nat, false, None),
+        (1500, Method::Ipip, false, Some(1480)),
+        (1500, Method::Ipip, true, Some(1460)),
+        (1481, Method::Dr, false, None),
+        (1480, Method::Dr, false, Some(1480)),
+        (1501, Method::Ipip, false, None),
+        (1521, Method::Ipip, true, None),
+        (1520, Method::Ipip, true, Some(1480)),
+        (30, Method::Ipip, true, Some(0)),
+        (0, Method::Ipip, true, None),
     ];
-    for (method, address, want) in rows {
-        assert_eq!(too_big(&packet, method, &server(address)), want, "{method:?}");
+    for (mtu, method, v6, want) in rows {
+        let server = Server { mtu, address: server_address(v6), ..Server::default() };
+        assert_eq!(too_big(&packet, method, &server), want, "{mtu} {method:?} v6 {v6}");
     }
 }
 

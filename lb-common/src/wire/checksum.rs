@@ -109,6 +109,7 @@ const fn fold(sum: u64) -> u16 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     fn same(a: U16, b: U16) -> bool {
         // One's complement has two zeros.
@@ -132,13 +133,38 @@ mod tests {
         assert_eq!(delta.apply(U16::new(0xdd2f)).get(), 0x0000);
     }
 
+    #[test]
+    fn a_sum_of_the_largest_words_folds_to_sixteen_bits() {
+        assert_eq!(Sum::NONE.and(&std::vec![0xff_u8; 65_536][..]).finish().get(), 0);
+        assert_eq!((fold(u64::MAX), fold(0), fold(1 << 63)), (0xffff, 0, 0x8000));
+    }
+
+    fn of_family(v6: bool, [a, b, c, d, rest @ ..]: [u8; 16]) -> (Address, Vec<u8>) {
+        if v6 {
+            let octets = [&[a, b, c, d][..], &rest].concat();
+            (Address::from_v6(octets.clone().try_into().unwrap()), octets)
+        } else {
+            (Address::from_v4([a, b, c, d]), std::vec![a, b, c, d])
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_difference_gives_what_a_recount_gives(before: [u8; 16], after: [u8; 16], rest: [u8; 20]) {
-            let old = Sum::NONE.and(&before).and(&rest).finish();
-            let new = Sum::NONE.and(&after).and(&rest).finish();
-            let delta = ChecksumDelta::NONE.replace_address(&Address::from_v6(before), &Address::from_v6(after));
+        fn a_difference_gives_what_a_recount_gives(v6: bool, before: [u8; 16], after: [u8; 16], rest: [u8; 20]) {
+            let ((before, old), (after, new)) = (of_family(v6, before), of_family(v6, after));
+            let old = Sum::NONE.and(&old[..]).and(&rest).finish();
+            let new = Sum::NONE.and(&new[..]).and(&rest).finish();
+            let delta = ChecksumDelta::NONE.replace_address(&before, &after);
             prop_assert!(same(delta.apply(old), new));
+        }
+
+        #[test]
+        fn a_pseudo_header_adds_what_its_bytes_add(v6: bool, source: [u8; 16], destination: [u8; 16], protocol: u8, len: u16) {
+            let ((source, from), (destination, to)) = (of_family(v6, source), of_family(v6, destination));
+            let [high, low] = len.to_be_bytes();
+            let bytes = [&from[..], &to, &[0, protocol, high, low]].concat();
+            let sum = Sum::NONE.add_pseudo_header(&source, &destination, protocol, len);
+            prop_assert!(same(sum.finish(), Sum::NONE.and(&bytes[..]).finish()));
         }
     }
 }

@@ -71,3 +71,32 @@ impl Ipv4Header {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_gives_what_a_recount_gives() {
+        let header = |id, ttl| {
+            Ipv4Header {
+                version_ihl: Ipv4Header::WITHOUT_OPTIONS,
+                tos: 0,
+                total_len: U16::new(40),
+                id: U16::new(id),
+                fragment: U16::ZERO,
+                ttl,
+                protocol: 6,
+                checksum: U16::ZERO,
+                source: [198, 51, 100, 7],
+                destination: [192, 0, 2, 10],
+            }
+            .with_checksum()
+        };
+        for (id, ttl) in (0..=u16::MAX).flat_map(|id| [2, 3, 64, 128, 255].map(|ttl| (id, ttl))) {
+            let mut after = header(id, ttl);
+            after.hop();
+            assert_eq!(after, header(id, ttl - 1), "id {id} ttl {ttl}");
+        }
+    }
+}

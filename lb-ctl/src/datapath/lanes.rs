@@ -80,7 +80,7 @@ impl Lane {
     }
 
     fn slot_of(&self, key: &FlowKey) -> Option<(u32, Slot)> {
-        let whole = Pick::from_byte(self.view.pick) != Pick::Client;
+        let whole = Pick::from_byte(self.view.pick).is_of_flow();
         let index = View::place(self.view.slots, key.hash(&self.view.address, whole))?;
         let slot = self.slots.load((index - self.view.slots.first) as usize)?;
         Some((index, Slot(slot)))

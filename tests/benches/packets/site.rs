@@ -19,7 +19,7 @@ use lb_tests::packet::{ACK, CLIENT_MAC, DIRECTOR_MAC, Mac, PacketBuilder, tcp, u
 
 use crate::harness::Packets;
 
-/// Ethernet, IPv6, TCP, and what makes it whole words.
+/// Ethernet, IPv6, TCP, and as much as the recipe of a frame holds.
 const LEAST: usize = 84;
 const PORT: u16 = 80;
 

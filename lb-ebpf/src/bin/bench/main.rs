@@ -145,7 +145,7 @@ fn prepare(context: &XdpContext) -> Option<()> {
     Some(())
 }
 
-/// Bytes that are put back: Ethernet, IPv4, and TCP but for its last fields.
+/// Bytes that are put back: Ethernet, IPv4 and TCP.
 const V4_BYTES: usize = 54;
 /// Bytes that are put back: Ethernet, IPv6 and TCP.
 const V6_BYTES: usize = 74;
