@@ -53,9 +53,7 @@ impl Pick {
             _ => Self::Flow,
         }
     }
-}
 
-impl Pick {
     /// Whether a hash is of the whole flow, and not of its client alone.
     #[inline]
     pub const fn is_of_flow(self) -> bool {

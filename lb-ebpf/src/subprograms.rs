@@ -27,7 +27,7 @@ pub(crate) extern "C" fn follow(work: *mut Work, view: *const View, entry: *mut 
     })
 }
 
-/// Gives a new flow a server, which [`Work`] names then, or has the verdict.
+/// Gives a new flow a server, which [`Work`] names then, or has the verdict. Always 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn open(work: *mut Work, view: *const View, known: u32) -> u32 {
@@ -37,7 +37,7 @@ pub(crate) extern "C" fn open(work: *mut Work, view: *const View, known: u32) ->
     noted(work, opened)
 }
 
-/// Finds the server of an open connection that no table knows, which [`Work`] names then, or has the verdict.
+/// Finds the server of an open connection that no table knows, which [`Work`] names then, or has the verdict. Always 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn adopt(work: *mut Work, view: *const View) -> u32 {

@@ -58,6 +58,7 @@ fn compared() -> Vec<Compared> {
     };
     let base = site(Scheduler::Mh, Method::Dr, false, false);
     let nat = site(Scheduler::Mh, Method::Nat, false, false);
+    let tracked = site(Scheduler::Wrr, Method::Dr, false, false);
     let (pass, reply, new) = ("pass-v4-tcp", "nat-reply-v4-tcp-1", "new-v4-tcp");
     let other = |name: &str, site, kind, flows, action, reason| Compared {
         name: name.to_owned(),
@@ -75,12 +76,12 @@ fn compared() -> Vec<Compared> {
         known(site(Scheduler::Mh, Method::Dr, true, false), 1, "1"),
         known(site(Scheduler::Mh, Method::Dr, false, true), 1, "1"),
         known(site(Scheduler::Sh, Method::Dr, false, false), 1, "1"),
-        known(site(Scheduler::Wrr, Method::Dr, false, false), 1, "1"),
+        known(tracked, 1, "1"),
         known(nat, 1, "1"),
         other(reply, Site { servers: 1, ..nat }, Kind::Reply, 1, Action::Tx, Reason::RepliedNat),
         known(site(Scheduler::Mh, Method::Ipip, false, false), 1, "1"),
         known(site(Scheduler::Mh, Method::Ipip, true, false), 1, "1"),
-        other(new, base, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
+        other(new, tracked, Kind::First, 1 << 24, Action::Tx, Reason::ForwardedDr),
     ]
 }
 

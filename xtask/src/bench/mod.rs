@@ -73,6 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         values.push(value);
         Ok(())
     })?;
+    row::ensure_any(&values, &options.rows)?;
     if options.rows.is_empty() {
         write(&machine, &rows)?;
     }
@@ -93,6 +94,7 @@ fn compare(options: &Options, object: &Path) -> Result<()> {
         values.push(value);
         Ok(())
     })?;
+    row::ensure_any(&values, &options.rows)?;
     if options.json { command::print(&serde_json::to_string_pretty(&values)?) } else { Ok(()) }
 }
 

@@ -1,5 +1,6 @@
 //! A row of the bench: read from JSON, shown on the terminal, and the kind that it is of.
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::number;
@@ -43,6 +44,16 @@ impl Row {
     pub(super) fn kind(&self) -> Kind {
         Kind::of(&self.name)
     }
+}
+
+/// Refuses `rows`, objects, none of which has `part` in its name: yardsticks are there whatever was asked for.
+pub(super) fn ensure_any(rows: &[Value], part: &str) -> Result<()> {
+    let has = |row: &Value| row.get("row").and_then(Value::as_str).is_some_and(|name| name.contains(part));
+    ensure!(
+        rows.iter().any(has),
+        "no row of this bench has `{part}` in its name; docs/performance.md shows the names of rows"
+    );
+    Ok(())
 }
 
 /// Nanoseconds of the yardstick among `rows`.
@@ -119,6 +130,17 @@ pub(super) mod tests {
         let text = r#"{"row":"yardstick-tx","unit":"ns","median":11.0,"min":10.0,"max":12,"runs":15}"#;
         assert_eq!(Row::of(&serde_json::from_str(text).unwrap()), Some(row("yardstick-tx", "ns", 11.0)));
         assert_eq!(Row::of(&serde_json::json!({"row": "x", "unit": "ns"})), None);
+    }
+
+    #[test]
+    fn a_part_that_no_row_has_is_refused() {
+        let rows = ["yardstick-tx", "mh-dr-v4-tcp-1"].map(|name| serde_json::json!({"row": name}));
+        for part in ["", "mh-dr", "yardstick"] {
+            assert!(ensure_any(&rows, part).is_ok(), "{part}");
+        }
+        let error = ensure_any(&rows, "nonsense").unwrap_err().to_string();
+        assert!(error.contains("`nonsense`") && error.contains("docs/performance.md"), "{error}");
+        assert!(ensure_any(&[], "mh-dr").is_err());
     }
 
     #[test]
