@@ -83,7 +83,7 @@ impl TcpFlags {
 ///
 /// `last_seen`, `state` and `mac` change in place, by plain stores of one word or less each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Connection {
     /// The server.
     pub server: ServerRef,

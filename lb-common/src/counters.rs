@@ -1,6 +1,7 @@
 //! What is counted, per CPU; rates are made in user space. And the settings of the program.
 
 use crate::maps::{MAX_HOLD_MS, SETTING_ANY_PORT, SETTING_NAT};
+use crate::server::{Method, ServerRef};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Value of `REASON_COUNTERS`, one per reason and outcome.
@@ -13,7 +14,7 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// Value of `SERVICE_COUNTERS` and `SERVER_COUNTERS`.
+/// Value of `SERVER_COUNTERS`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Traffic {
@@ -27,6 +28,60 @@ pub struct Traffic {
     pub out_packets: u64,
     /// Bytes of those frames as they came in.
     pub out_bytes: u64,
+}
+
+impl Traffic {
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            connections: self.connections.wrapping_add(other.connections),
+            in_packets: self.in_packets.wrapping_add(other.in_packets),
+            in_bytes: self.in_bytes.wrapping_add(other.in_bytes),
+            out_packets: self.out_packets.wrapping_add(other.out_packets),
+            out_bytes: self.out_bytes.wrapping_add(other.out_bytes),
+        }
+    }
+}
+
+/// Value of `SERVICE_COUNTERS`: what servers had counted whose ids are others' now. The agent alone reads and writes it.
+///
+/// Programs count a packet once, for its server. What a service and a forwarding method had is the sum over servers: those
+/// that the tables have, and these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Retired {
+    /// By [`Method`], in the order of their numbers.
+    pub methods: [Traffic; 3],
+    /// The server that was added last, while its own counters still hold what was added; else none.
+    pub folding: ServerRef,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Retired {
+    /// This, and what a server of `method` counted.
+    #[must_use]
+    pub fn with(mut self, method: Method, traffic: Traffic) -> Self {
+        if let Some(sum) = self.methods.get_mut(method.place()) {
+            *sum = sum.and(traffic);
+        }
+        self
+    }
+
+    /// Both together, as settled.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut both = Self { folding: ServerRef::NONE, ..*self };
+        both.methods.iter_mut().zip(other.methods).for_each(|(sum, traffic)| *sum = sum.and(traffic));
+        both
+    }
+
+    /// All methods together.
+    #[must_use]
+    pub fn total(&self) -> Traffic {
+        self.methods.into_iter().fold(Traffic::default(), Traffic::and)
+    }
 }
 
 /// Value of `SETTINGS`, one element.

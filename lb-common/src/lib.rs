@@ -18,6 +18,7 @@ pub mod counters;
 pub mod event;
 pub mod flow;
 pub mod forward;
+pub mod index;
 pub mod maps;
 pub mod packet;
 pub mod pod;

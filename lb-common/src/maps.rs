@@ -3,7 +3,7 @@
 //! The sizes are those of a program without `[limits]`; the agent goes by what the kernel says of each map.
 
 /// Version of the layout of keys and values. Pinned maps of another version are refused.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Bit of `Settings::flags`: some service takes any port.
 pub const SETTING_ANY_PORT: u32 = 1;
@@ -37,8 +37,9 @@ pub const MAX_DECAP_ADDRESSES: u32 = 1_024;
 pub const MAX_REDIRECT_FAILURES: u32 = 1_024;
 
 /// Maps of the director's program, in the order of ARCHITECTURE.md.
-pub const DIRECTOR_MAPS: [&str; 18] = [
+pub const DIRECTOR_MAPS: [&str; 19] = [
     "SETTINGS",
+    "SERVICE_INDEX",
     "SERVICE_KEYS",
     "SERVICES",
     "VIEWS",
@@ -51,9 +52,9 @@ pub const DIRECTOR_MAPS: [&str; 18] = [
     "INTERFACES",
     "INTERFACE_KEYS",
     "DEVICES",
-    "SERVICE_COUNTERS",
     "SERVER_COUNTERS",
     "REASON_COUNTERS",
+    "SERVICE_COUNTERS",
     "ANSWER_RATE",
     "EVENTS",
 ];

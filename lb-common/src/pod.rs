@@ -19,6 +19,7 @@ const _: () = {
     has_size::<connection::Connection>(16);
     has_size::<counters::Count>(16);
     has_size::<counters::Traffic>(40);
+    has_size::<counters::Retired>(128);
     has_size::<counters::Settings>(32);
     has_size::<event::Event>(64);
     has_size::<redirect::RedirectFailure>(12);

@@ -103,6 +103,11 @@ impl Method {
         }
     }
 
+    /// Its place among the methods, from 0 on.
+    pub const fn place(self) -> usize {
+        self as usize - 1
+    }
+
     /// The word of the CLI.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! One count a packet: per reason, per service, per server; samples and the debug log.
+//! One count a packet: its server's if it was sent on, else its reason's; samples and the debug log.
 
 use crate::maps;
 use crate::work::Work;
@@ -9,21 +9,17 @@ use lb_common::counters::Traffic;
 use lb_common::event::Event;
 use lb_common::verdict::{Outcome, Reason};
 
-/// Counts the verdict, and the traffic of service and server if the packet was sent on.
+/// Counts the packet. A server has one service and one method: how many packets these had is the agent's to add up.
 #[inline]
 pub(crate) fn count(work: &Work) {
     let bytes = u64::from(work.bytes);
-    maps::count(work.verdict.index(), bytes);
     if work.not_remembered {
         maps::count(Reason::NotRemembered as u8, bytes);
     }
-    if work.verdict.outcome == Outcome::Forward {
-        if let Some(traffic) = maps::service_traffic(work.service) {
-            add(traffic, work, bytes);
-        }
-        if let Some(traffic) = maps::server_traffic(work.server) {
-            add(traffic, work, bytes);
-        }
+    if work.verdict.outcome != Outcome::Forward {
+        maps::count(work.verdict.index(), bytes);
+    } else if let Some(traffic) = maps::server_traffic(work.server) {
+        add(traffic, work, bytes);
     }
 }
 

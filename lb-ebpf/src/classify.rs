@@ -18,26 +18,43 @@ pub(crate) struct Service {
 /// The service of a client's packet; `None` if it is for none.
 #[inline]
 pub(crate) fn service(parsed: &Parsed, settings: &Settings) -> Result<Option<Service>, Reason> {
-    let id = service_id(parsed, settings.any_port());
+    let exact = service_of(&parsed.service_key())?;
+    if exact.is_some() || !settings.any_port() {
+        return Ok(exact);
+    }
+    let id = id_of_any_port(parsed);
+    if id == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Service { id, view: maps::view_of(id).ok_or(Reason::NotReady)? }))
+}
+
+/// The id of the service for any port of the packet's destination, or 0.
+#[inline(never)]
+fn id_of_any_port(parsed: &Parsed) -> u32 {
+    let any = ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol);
+    match service_of(&any) {
+        Ok(Some(service)) => service.id,
+        Ok(None) | Err(_) => 0,
+    }
+}
+
+/// The service that has `key`.
+///
+/// What is found may be another's: the index leaves the VIP to be compared, and a look-up in a hash map may return the value
+/// of a key that took over the element meanwhile.
+#[inline]
+fn service_of(key: &ServiceKey) -> Result<Option<Service>, Reason> {
+    let id = maps::service_id(key);
     if id == 0 {
         return Ok(None);
     }
     let view = maps::view_of(id).ok_or(Reason::NotReady)?;
-    // A look-up may return the value of a key that took over the element meanwhile.
-    let other_port = view.port != U16::ZERO && view.port != parsed.destination_port;
-    if view.address != parsed.destination || view.protocol != parsed.protocol || other_port {
+    if view.address != key.address {
+        return Ok(None);
+    }
+    if view.protocol != key.protocol || (view.port != U16::ZERO && view.port != key.port) {
         return Err(Reason::NotReady);
     }
     Ok(Some(Service { id, view }))
-}
-
-/// The id of the service, or 0.
-#[inline]
-fn service_id(parsed: &Parsed, any_port: bool) -> u32 {
-    let exact = maps::service_id(&parsed.service_key());
-    if exact.is_some() || !any_port {
-        return exact.unwrap_or(0);
-    }
-    let any = ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol);
-    maps::service_id(&any).unwrap_or(0)
 }

@@ -8,9 +8,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use lb_common::address::Address;
 use lb_common::connection::Connection;
-use lb_common::counters::{Count, Settings, Traffic};
+use lb_common::counters::{Count, Retired, Settings, Traffic};
 use lb_common::event::Event;
 use lb_common::flow::FlowKey;
+use lb_common::index::{self, Indexed};
 use lb_common::maps as sizes;
 use lb_common::rate::Bucket;
 use lb_common::server::{Interface, MAX_DEVICES, NextHop, Server, ServerRef};
@@ -20,6 +21,8 @@ use lb_common::verdict::REASON_COUNTERS as REASONS;
 
 #[map]
 static SETTINGS: Array<Settings> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static SERVICE_INDEX: Array<u64> = Array::with_max_entries(index::PLACES, BPF_F_MMAPABLE);
 #[map]
 static SERVICE_KEYS: HashMap<ServiceKey, u32> = HashMap::with_max_entries(sizes::MAX_SERVICE_KEYS, 0);
 #[map]
@@ -45,11 +48,11 @@ static INTERFACE_KEYS: HashMap<u32, u32> = HashMap::with_max_entries(MAX_DEVICES
 #[map]
 static DEVICES: DevMap = DevMap::with_max_entries(MAX_DEVICES, 0);
 #[map]
-static SERVICE_COUNTERS: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(sizes::MAX_SERVICES, 0);
-#[map]
 static SERVER_COUNTERS: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(sizes::MAX_SERVERS, 0);
 #[map]
 static REASON_COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(REASONS, 0);
+#[map]
+static SERVICE_COUNTERS: Array<Retired> = Array::with_max_entries(sizes::MAX_SERVICES, 0);
 #[map]
 static ANSWER_RATE: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -88,11 +91,21 @@ pub(crate) fn is_one_in(period: u32) -> bool {
     period != 0 && unsafe { bpf_get_prandom_u32() }.checked_rem(period) == Some(0)
 }
 
-/// The id of the service with this key.
+/// The id of the service that may have this key, or 0: `classify` checks that it has.
 #[inline]
-pub(crate) fn service_id(key: &ServiceKey) -> Option<u32> {
-    // SAFETY: the value is one word; `classify` checks that it is this key's.
-    unsafe { SERVICE_KEYS.get(key) }.copied()
+pub(crate) fn service_id(key: &ServiceKey) -> u32 {
+    let Some(word) = SERVICE_INDEX.get_ptr(index::place(key)) else { return 0 };
+    // SAFETY: one aligned load of a word that the agent changes by one store.
+    let indexed = Indexed(unsafe { word.read_volatile() });
+    if indexed == Indexed::SEVERAL { service_of_several(key) } else { indexed.service(key) }
+}
+
+/// The same, of a key that shares its place in the index with others.
+#[inline(never)]
+fn service_of_several(key: &ServiceKey) -> u32 {
+    core::intrinsics::cold_path();
+    // SAFETY: the value is one word.
+    unsafe { SERVICE_KEYS.get(key) }.copied().unwrap_or(0)
 }
 
 /// The present view of a service.
@@ -254,13 +267,6 @@ pub(crate) fn count(index: u8, bytes: u64) {
     let count = unsafe { &mut *count };
     count.packets += 1;
     count.bytes += bytes;
-}
-
-/// The counters of a service, this CPU's.
-#[inline]
-pub(crate) fn service_traffic(service: u32) -> Option<&'static mut Traffic> {
-    // SAFETY: the element is this CPU's own.
-    SERVICE_COUNTERS.get_ptr_mut(service).map(|traffic| unsafe { &mut *traffic })
 }
 
 /// The counters of a server, this CPU's.

@@ -10,11 +10,12 @@ use crate::config::diff::{Difference, Kind};
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::counters::Settings;
 use lb_common::flow::{TCP, UDP};
+use lb_common::index::place;
 use lb_common::maps::{SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::server::{Interface, NextHop, ServerState};
 use lb_common::service::{ServiceKey, View};
 use lb_common::slots::Slot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 impl Writer {
@@ -52,11 +53,16 @@ impl<'a> Words<'a> {
     }
 
     fn all(&self, writes: &[Write]) -> Vec<Difference> {
+        let keys: BTreeSet<u32> = writes
+            .iter()
+            .filter_map(|write| if let Write::ServiceKey(key, _) = write { Some(place(key)) } else { None })
+            .collect();
         let settings = writes.iter().rposition(|write| matches!(write, Write::Settings(_)));
         let mut slots = false;
         let mut differences = Vec::new();
-        for (place, write) in writes.iter().enumerate() {
-            if matches!(write, Write::Settings(_)) && settings != Some(place) {
+        for (number, write) in writes.iter().enumerate() {
+            let follows = matches!(write, Write::Index(at, _) if keys.contains(at));
+            if follows || (matches!(write, Write::Settings(_)) && settings != Some(number)) {
                 continue;
             }
             differences.extend(self.difference(write, slots));
@@ -81,7 +87,8 @@ impl<'a> Words<'a> {
                 let detail = to.map(|id| format!("of service {}", self.service_name(id))).unwrap_or_default();
                 Some(difference(kind(to.is_some()), "key", key_words(key), detail))
             }
-            Write::Slots(..) | Write::View(..) | Write::ClearService(_) | Write::ClearServer(_) => None,
+            Write::Slots(..) | Write::View(..) | Write::RetireService(_) | Write::RetireServer(_) => None,
+            Write::Index(place, _) => Some(self.index(*place)),
             Write::Change(slots) => self.slots(slots),
             Write::Server(_, to) => {
                 Some(difference(Kind::Added, "server", self.new_server(to), "written anew"))
@@ -102,6 +109,14 @@ impl<'a> Words<'a> {
                 format!("tunnel source {from} -> {to}, {bits} bits by flow")
             })),
         }
+    }
+
+    /// A word of the index that does not fit the keys.
+    fn index(&self, at: u32) -> Difference {
+        let keys = self.kernel.service_keys.keys().filter(|key| place(key) == at);
+        let names: Vec<String> = keys.map(key_words).collect();
+        let name = if names.is_empty() { format!("place {at}") } else { names.join(" and ") };
+        changed("index", name, "which service its packets are for".to_owned())
     }
 
     /// Slots that change in place: all are of one service.

@@ -22,6 +22,8 @@ pub struct Plan {
 /// Whatever a table names is written before the entry that names it, and taken away after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
+    /// What servers had counted whose service's id is given out again.
+    Counters,
     /// Features of the program that the new tables need.
     FeaturesOn,
     /// Devices that next hops will name.

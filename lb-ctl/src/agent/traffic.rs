@@ -4,7 +4,7 @@ use super::converge::failure;
 use super::tables::{Server, Service};
 use super::writer::Writer;
 use crate::api::{Failure, ReasonCount, ServerTraffic, ServiceTraffic, Stats};
-use crate::datapath::{self, Result};
+use crate::datapath::{self, Counted, Result};
 use lb_common::counters::Traffic;
 
 impl Writer {
@@ -16,12 +16,8 @@ impl Writer {
     fn read_stats(&self) -> Result<Stats> {
         let services = self.names.service_ids();
         let servers = self.names.server_references();
-        let of_services =
-            self.datapath.service_traffic(&services.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
-        let of_servers = self
-            .datapath
-            .server_traffic(&servers.iter().map(|(reference, ..)| reference.id()).collect::<Vec<_>>())?;
-        let counted = self.datapath.reasons()?.into_iter().filter(|(.., count)| count.packets != 0);
+        let Counted { reasons, services: of_services, servers: of_servers } = self.datapath.counted()?;
+        let counted = reasons.into_iter().filter(|(.., count)| count.packets != 0);
         let (unsent_row, unsent) = self.unsent_counts();
         Ok(Stats {
             time_ms: u64::from(datapath::now_ms()?),

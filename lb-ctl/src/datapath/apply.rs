@@ -66,11 +66,14 @@ impl Maps {
             }
             Write::ServiceKey(key, Some(id)) => self.service_keys.set(key, id),
             Write::ServiceKey(key, None) => self.service_keys.remove(key).map(drop),
-            Write::ClearService(id) => {
-                self.service_counters.clear(*id)?;
+            Write::Index(place, word) => {
+                stored("the index of services", || self.service_index.set_word(*place, 0, word.0))
+            }
+            Write::RetireService(id) => {
+                self.retire_service(*id)?;
                 self.sequence.set(id, &0)
             }
-            Write::ClearServer(id) => self.server_counters.clear(*id),
+            Write::RetireServer(id) => self.retire_server(*id),
         }
     }
 

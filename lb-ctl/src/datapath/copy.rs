@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Counts,
     /// The settings, which a version may give another size.
     Settings,
+    /// What follows from another map.
+    Index,
     /// Flows, which programs add and change all the time.
     Flows,
 }
@@ -29,8 +31,9 @@ pub(super) fn kind_of(name: &str) -> Option<Kind> {
     Some(match name {
         "SERVICES" | "VIEWS" | "SERVERS" | "SLOTS" => Kind::Words,
         "SERVICE_KEYS" | "NAT_HOSTS" => Kind::Elements,
-        "SEQUENCE" | "SERVICE_COUNTERS" | "SERVER_COUNTERS" => Kind::Counts,
+        "SEQUENCE" | "SERVICE_COUNTERS" | "SERVER_COUNTERS" | "REASON_COUNTERS" => Kind::Counts,
         "SETTINGS" => Kind::Settings,
+        "SERVICE_INDEX" => Kind::Index,
         "CONNECTIONS" => Kind::Flows,
         _ => return None,
     })

@@ -6,7 +6,7 @@ use super::mapped::{Mapped, MappedArray};
 use super::sys::RawMap;
 use lb_common::address::Address;
 use lb_common::connection::Connection;
-use lb_common::counters::{Count, Traffic};
+use lb_common::counters::{Count, Retired, Traffic};
 use lb_common::flow::FlowKey;
 use lb_common::server::Interface;
 use lb_common::service::ServiceKey;
@@ -25,6 +25,7 @@ pub(super) struct Device {
 #[derive(Debug)]
 pub(super) struct Maps {
     pub(super) settings: MappedArray<4>,
+    pub(super) service_index: MappedArray<1>,
     pub(super) service_keys: Table<ServiceKey, u32>,
     pub(super) services: MappedArray<1>,
     pub(super) views: MappedArray<8>,
@@ -37,7 +38,7 @@ pub(super) struct Maps {
     pub(super) interfaces: Table<u32, Interface>,
     pub(super) interface_keys: Table<u32, u32>,
     pub(super) devices: Table<u32, Device>,
-    pub(super) service_counters: PerCpu<Traffic>,
+    pub(super) service_counters: Table<u32, Retired>,
     pub(super) server_counters: PerCpu<Traffic>,
     pub(super) reason_counters: PerCpu<Count>,
     /// The ring buffer, for [`super::events::Events`].
@@ -53,6 +54,7 @@ impl Maps {
         };
         Ok(Self {
             settings: MappedArray::new("SETTINGS", &map("SETTINGS", None)?)?,
+            service_index: MappedArray::new("SERVICE_INDEX", &map("SERVICE_INDEX", None)?)?,
             service_keys: Table::new("SERVICE_KEYS", map("SERVICE_KEYS", None)?),
             services: MappedArray::new("SERVICES", &map("SERVICES", None)?)?,
             views: MappedArray::new("VIEWS", &map("VIEWS", None)?)?,
@@ -65,7 +67,7 @@ impl Maps {
             interfaces: Table::new("INTERFACES", map("INTERFACES", None)?),
             interface_keys: Table::new("INTERFACE_KEYS", map("INTERFACE_KEYS", None)?),
             devices: Table::new("DEVICES", map("DEVICES", None)?),
-            service_counters: PerCpu::new("SERVICE_COUNTERS", map("SERVICE_COUNTERS", Some(cpus))?, cpus),
+            service_counters: Table::new("SERVICE_COUNTERS", map("SERVICE_COUNTERS", None)?),
             server_counters: PerCpu::new("SERVER_COUNTERS", map("SERVER_COUNTERS", Some(cpus))?, cpus),
             reason_counters: PerCpu::new("REASON_COUNTERS", map("REASON_COUNTERS", Some(cpus))?, cpus),
             ring: map("EVENTS", None)?,

@@ -43,6 +43,7 @@ mod xdp_mode;
 
 pub use attach::{AttachMode, Attached};
 pub use clock::{grace, now_ms, processor_time, uptime_ms};
+pub use counters::Counted;
 pub use debug_log::DebugLog;
 pub use error::{DatapathError, Result};
 pub use events::Events;

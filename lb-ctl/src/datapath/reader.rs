@@ -1,15 +1,15 @@
 //! What can be read while the agent writes: tables, counters, connections. The sweep is here because it needs no order.
 
 use super::Datapath;
+use super::counters::Counted;
 use super::error::Result;
 use super::events::Events;
 use super::maps::Maps;
 use super::sweep::SweepReport;
 use super::tables::Kernel;
 use lb_common::connection::Connection;
-use lb_common::counters::{Count, Traffic};
+use lb_common::counters::Traffic;
 use lb_common::flow::FlowKey;
-use lb_common::verdict::Reason;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,18 +44,12 @@ readers! {
     ///
     /// [`super::DatapathError::Kernel`] if a map cannot be read.
     fn snapshot(&self) -> Result<Kernel>;
-    /// Every reason's counter since the maps were made; the flag says whether the client was answered.
+    /// The counters since the maps were made.
     ///
     /// # Errors
     ///
     /// [`super::DatapathError::Kernel`] if a map cannot be read.
-    fn reasons(&self) -> Result<Vec<(Reason, bool, Count)>>;
-    /// The traffic of services, by id.
-    ///
-    /// # Errors
-    ///
-    /// [`super::DatapathError::OutOfRange`] for an id that the map does not have.
-    fn service_traffic(&self, ids: &[u32]) -> Result<BTreeMap<u32, Traffic>>;
+    fn counted(&self) -> Result<Counted>;
     /// The traffic of servers, by id.
     ///
     /// # Errors

@@ -70,6 +70,8 @@ pub(super) struct Plan<'a> {
     pub(super) debug_log: bool,
     /// Their names and numbers of entries.
     pub(super) anew: Vec<(&'static str, u32)>,
+    /// Whether the old maps are of an older schema: then their counters mean something else, and counting begins anew.
+    pub(super) is_older: bool,
     /// The program with the old maps, which comes back if the new ones cannot be used; `None` if no interface runs one.
     pub(super) old: Option<BorrowedFd<'a>>,
 }
@@ -137,7 +139,7 @@ impl Plan<'_> {
 
     /// Fills the new maps. What programs count in comes last: what is counted after that is lost.
     fn copy(&self, mut copier: Option<&mut Copier<'_>>) -> Result<u64> {
-        self.copy_kind(&[Kind::Words, Kind::Elements, Kind::Settings])?;
+        self.copy_kind(&[Kind::Words, Kind::Elements, Kind::Settings, Kind::Index])?;
         let mut flows = 0;
         for _ in 0..PASSES {
             let news = copier.as_mut().map_or(Ok(0), |copier| copier.copy())?;
@@ -156,11 +158,13 @@ impl Plan<'_> {
             if !kinds.contains(&kind) {
                 continue;
             }
-            let (old, new) = (raw(&self.pins.maps(), name)?, raw(&self.pins.next(), name)?);
+            let (old, new) = (|| raw(&self.pins.maps(), name), raw(&self.pins.next(), name)?);
             match kind {
-                Kind::Words => copy::words(name, &old, &new)?,
-                Kind::Elements | Kind::Counts => copy::elements(name, &old, &new)?,
-                Kind::Settings => schema::widen_settings(&old, &new)?,
+                Kind::Words => copy::words(name, &old()?, &new)?,
+                Kind::Counts if self.is_older => {}
+                Kind::Elements | Kind::Counts => copy::elements(name, &old()?, &new)?,
+                Kind::Settings => schema::widen_settings(&old()?, &new)?,
+                Kind::Index => schema::fill_index(raw(&self.pins.maps(), "SERVICE_KEYS")?, &new)?,
                 Kind::Flows => {}
             }
         }
@@ -221,8 +225,8 @@ pub(super) fn open_maps(pins: &Pins, next: &Path) -> Result<Maps> {
 /// A map by its pin.
 pub(super) fn raw(directory: &Path, name: &str) -> Result<RawMap> {
     let fd = pins::open(&directory.join(name))?.ok_or_else(|| missing(directory, name))?;
-    let cpus = if name.ends_with("_COUNTERS") { Some(possible_cpus()?) } else { None };
-    RawMap::new(fd, cpus).map_err(kernel(format!("look at {name}")))
+    let map = RawMap::new(fd, None).map_err(kernel(format!("look at {name}")))?;
+    Ok(map.on_cpus(possible_cpus()?))
 }
 
 fn missing(directory: &Path, name: &str) -> DatapathError {

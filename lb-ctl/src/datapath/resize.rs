@@ -11,6 +11,7 @@ use super::running::{self, Running};
 use super::schema;
 use super::sys;
 use super::{Datapath, clock};
+use lb_common::index;
 use lb_common::maps::SCHEMA_VERSION;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -34,7 +35,10 @@ impl Datapath {
         if anew.is_empty() {
             return Ok(Rebuilt::default());
         }
-        let run = Plan { pins, debug_log: self.debug_log, anew, old: Some(self.program.as_fd()) }.run(watch);
+        self.maps.retire_beyond(capacities)?;
+        let run =
+            Plan { pins, debug_log: self.debug_log, anew, is_older: false, old: Some(self.program.as_fd()) }
+                .run(watch);
         self.unsettled = pins.next().exists() || pins.done().exists();
         let (loaded, rebuilt, settled) = run?;
         self.use_instead(loaded)?;
@@ -160,12 +164,17 @@ fn migrate_from(pins: &Pins, from: u32) -> Result<Upgraded> {
         let known = schema::KNOWN.into_iter().chain([SCHEMA_VERSION]).collect();
         return Err(DatapathError::UnknownSchema { directory: maps, pinned: from, known });
     };
-    let entries = |name: &&'static str| Ok((*name, raw(&maps, name)?.info().max_entries));
+    let entries = |name: &&'static str| {
+        // A map that the older version did not have has the size that the program gives it.
+        let old = pins::open(&maps.join(name))?.map(|_| raw(&maps, name)).transpose()?;
+        Ok((*name, old.map_or(index::PLACES, |old| old.info().max_entries)))
+    };
     let anew = changed.iter().map(entries).collect::<Result<Vec<_>>>()?;
     let links = running::all(pins)?;
     let old = links.first().map(program_of).transpose()?;
     let old = old.as_ref().map(OwnedFd::as_fd);
-    let (_loaded, rebuilt, settled) = Plan { pins, debug_log: false, anew, old }.run(&mut |_| {})?;
+    let (_loaded, rebuilt, settled) =
+        Plan { pins, debug_log: false, anew, is_older: true, old }.run(&mut |_| {})?;
     settled?;
     let interfaces = links.into_iter().map(|link| link.name).collect();
     Ok(Upgraded::Migrated { from, interfaces, rebuilt })

@@ -1,22 +1,30 @@
 //! Older layouts of the pinned maps, and how each becomes the present one.
 
 use super::error::{Result, kernel};
+use super::map::Table;
 use super::mapped::MappedArray;
 use super::sys::RawMap;
 use lb_common::counters::Settings;
+use lb_common::index::{Indexed, place};
 use lb_common::maps::SCHEMA_VERSION;
+use lb_common::service::ServiceKey;
+use std::collections::BTreeMap;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
+/// The map that version 4 brought.
+const INDEX: &str = "SERVICE_INDEX";
+
 /// The older versions that can be migrated.
-pub(super) const KNOWN: [u32; 2] = [1, 2];
+pub(super) const KNOWN: [u32; 3] = [1, 2, 3];
 
 /// The maps that have another layout in schema `version`; `None` for a version that is not known.
 ///
 /// Version 1: `SETTINGS` ends after the allowance for answers. Version 2: views name no older table and every service is
-/// tracked, which zeros mean in version 3 too; `SETTINGS` holds the version.
+/// tracked, which zeros mean in later versions too; `SETTINGS` holds the version. Version 3: programs counted a packet for
+/// its service and reason as well, and there was no `SERVICE_INDEX`.
 pub(super) const fn changed_since(version: u32) -> Option<&'static [&'static str]> {
     match version {
-        1 | 2 => Some(&["SETTINGS"]),
+        1..=3 => Some(&["SETTINGS", INDEX, "SERVICE_COUNTERS", "SERVER_COUNTERS", "REASON_COUNTERS"]),
         SCHEMA_VERSION => Some(&[]),
         _ => None,
     }
@@ -29,6 +37,17 @@ pub(super) fn widen_settings(old: &RawMap, new: &RawMap) -> Result<()> {
     let words: [u64; 4] = zerocopy::transmute!(Settings { schema: SCHEMA_VERSION, ..widened(&bytes) });
     let new = MappedArray::<4>::new("SETTINGS", new)?;
     words.iter().enumerate().try_for_each(|(place, word)| new.set_word(0, place, *word))
+}
+
+/// Fills the empty index `new` as the keys in the map `keys` want it.
+pub(super) fn fill_index(keys: RawMap, new: &RawMap) -> Result<()> {
+    let mut places: BTreeMap<u32, BTreeMap<ServiceKey, u32>> = BTreeMap::new();
+    Table::new("SERVICE_KEYS", keys).for_each(|key, id| {
+        places.entry(place(key)).or_default().insert(*key, *id);
+        Ok(())
+    })?;
+    let new = MappedArray::<1>::new(INDEX, new)?;
+    places.iter().try_for_each(|(place, keys)| new.set_word(*place, 0, Indexed::of(keys).0))
 }
 
 fn widened(bytes: &[u8]) -> Settings {

@@ -2,8 +2,9 @@
 
 use super::error::Result;
 use super::maps::Maps;
-use super::tables::{Capacities, Kernel};
+use super::tables::{Capacities, Kernel, found};
 use lb_common::counters::Settings;
+use lb_common::index::Indexed;
 use lb_common::server::{Interface, MAX_DEVICES, Server};
 use lb_common::service::{SlotRange, View};
 use lb_common::slots::Slot;
@@ -15,8 +16,12 @@ impl Maps {
         let services = self.read_services();
         let views: BTreeMap<u32, View> =
             services.values().filter_map(|index| Some((*index, self.view(*index)?))).collect();
+        let service_index = self.read_service_index();
+        let (service_keys, stale_keys) = found(&self.read_service_keys()?, &service_index);
         Ok(Kernel {
-            service_keys: self.read_service_keys()?,
+            service_keys,
+            stale_keys,
+            service_index,
             slots: self.read_slots(&views)?,
             servers: (1..self.servers.entries())
                 .filter_map(|id| Some((id, self.known_server(id)?)))
@@ -65,7 +70,7 @@ impl Maps {
         self.servers.get(id).map(|words| zerocopy::transmute!(words))
     }
 
-    fn known_server(&self, id: u32) -> Option<Server> {
+    pub(super) fn known_server(&self, id: u32) -> Option<Server> {
         self.server(id).filter(|server| *server != Server::default())
     }
 
@@ -85,6 +90,15 @@ impl Maps {
             Ok(())
         })?;
         Ok(keys)
+    }
+
+    fn read_service_index(&self) -> BTreeMap<u32, Indexed> {
+        (0..self.service_index.entries())
+            .filter_map(|place| {
+                let [word] = self.service_index.get(place)?;
+                (word != 0).then_some((place, Indexed(word)))
+            })
+            .collect()
     }
 
     fn read_nat_hosts(&self) -> Result<BTreeMap<lb_common::address::Address, u32>> {

@@ -3,6 +3,7 @@
 pub use super::capacities::Capacities;
 use lb_common::address::Address;
 use lb_common::counters::Settings;
+use lb_common::index::{Indexed, place};
 use lb_common::server::{Interface, NextHop, Server, ServerState};
 use lb_common::service::{ServiceKey, View};
 use lb_common::slots::Slot;
@@ -11,8 +12,12 @@ use std::collections::BTreeMap;
 /// The tables as read back from the kernel. Empty entries are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
-    /// `SERVICE_KEYS`: service id of each key.
+    /// Service id of each key, as packets find it.
     pub service_keys: BTreeMap<ServiceKey, u32>,
+    /// What else `SERVICE_KEYS` says, of keys that packets find otherwise or not at all.
+    pub stale_keys: BTreeMap<ServiceKey, u32>,
+    /// `SERVICE_INDEX`, by place.
+    pub service_index: BTreeMap<u32, Indexed>,
     /// `SERVICES`: index of the view of each service id.
     pub services: BTreeMap<u32, u32>,
     /// `VIEWS`, by index: those that a service points to.
@@ -29,6 +34,29 @@ pub struct Kernel {
     pub settings: Settings,
     /// How many entries the tables have room for.
     pub capacities: Capacities,
+}
+
+/// The keys of `table`, which is what `SERVICE_KEYS` has: those that packets find by `index`, with the service that they
+/// find; and those of which the table says something else.
+///
+/// A key changes when its word in the index does, or the table if several share the word. An agent that is killed between
+/// the two leaves a table that is ahead.
+pub fn found(
+    table: &BTreeMap<ServiceKey, u32>,
+    index: &BTreeMap<u32, Indexed>,
+) -> (BTreeMap<ServiceKey, u32>, BTreeMap<ServiceKey, u32>) {
+    let (mut found, mut stale) = (BTreeMap::new(), BTreeMap::new());
+    for (key, id) in table {
+        let word = index.get(&place(key)).copied().unwrap_or_default();
+        let service = if word == Indexed::SEVERAL { *id } else { word.service(key) };
+        if service != 0 {
+            found.insert(*key, service);
+        }
+        if service != *id {
+            stale.insert(*key, *id);
+        }
+    }
+    (found, stale)
 }
 
 /// One change of the kernel's tables.
@@ -60,10 +88,12 @@ pub enum Write {
     Service(u32, u32),
     /// Sets or, with `None`, removes an entry of `SERVICE_KEYS`.
     ServiceKey(ServiceKey, Option<u32>),
-    /// Zeroes the counters of a service id and its `SEQUENCE`.
-    ClearService(u32),
-    /// Zeroes the counters of a server id.
-    ClearServer(u32),
+    /// Changes a word of `SERVICE_INDEX`, by one store.
+    Index(u32, Indexed),
+    /// Adds what the servers of a service id had counted to what is left of former services, and begins its `SEQUENCE` anew.
+    RetireService(u32),
+    /// Adds what a server counted to what its service's former servers had. It is gone, and its id is to be given out.
+    RetireServer(u32),
 }
 
 impl Write {

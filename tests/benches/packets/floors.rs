@@ -97,6 +97,7 @@ pub(crate) fn rows(
         let site = Site { scheduler: Scheduler::Mh, method: floor.method, v6: false, udp: false, servers };
         let tables = if floor.by_flows { load(site, *most)? } else { usual(site)? }.snapshot()?;
         let mut floors = Floors::load(object, &tables)?;
+        let ids: Vec<u32> = tables.servers.keys().copied().collect();
         let mut learnt = 0;
         for (flows, name) in asked {
             if floor.by_flows {
@@ -110,7 +111,7 @@ pub(crate) fn rows(
                 Kind::First | Kind::Later | Kind::Reply => (Action::Tx, Reason::ForwardedDr),
             };
             let path = Path { packets: &packets, expected: &[], action, reason };
-            rows(&name, measure::rounds(harness, &name, path, &|| floors.counts())?)?;
+            rows(&name, measure::rounds(harness, &name, path, &|| floors.counts(&ids))?)?;
         }
     }
     Ok(())
@@ -140,11 +141,7 @@ impl Floors {
     }
 
     fn write(&mut self, tables: &Kernel) -> Result<()> {
-        let mut keys = self.hash::<[u8; 24], u32>("SERVICE_KEYS")?;
-        for (key, id) in &tables.service_keys {
-            let key: [u8; 24] = transmute!(*key);
-            keys.insert(key, *id, 0)?;
-        }
+        self.fill("SERVICE_INDEX", tables.service_index.iter().map(|(place, word)| (*place, word.0)))?;
         let mut hosts = self.hash::<[u8; 16], u32>("NAT_HOSTS")?;
         for (address, id) in &tables.nat_hosts {
             let address: [u8; 16] = transmute!(*address);
@@ -187,24 +184,32 @@ impl Floors {
         }
     }
 
-    /// What was counted. A reason is counted last: all else of the packet was done.
-    fn counts(&self) -> Result<Counts> {
-        let map = self.ebpf.map("REASON_COUNTERS").context("no map REASON_COUNTERS")?;
-        let counters: PerCpuArray<&MapData, [u64; 2]> = PerCpuArray::try_from(map)?;
+    /// What was counted, which comes last: all else of the packet was done. What servers counted is taken for dr's.
+    fn counts(&self, servers: &[u32]) -> Result<Counts> {
+        let reasons = self.counters::<[u64; 2]>("REASON_COUNTERS")?;
         let packets = |reason: Reason| {
-            let values = counters.get(&u32::from(reason as u8), 0)?;
+            let values = reasons.get(&u32::from(reason as u8), 0)?;
             Ok((reason.word(), values.iter().map(|[packets, _]| packets).sum()))
         };
-        Reason::ALL.iter().map(|reason| packets(*reason)).collect()
+        let mut counts: Counts = Reason::ALL.iter().map(|reason| packets(*reason)).collect::<Result<_>>()?;
+        let of_servers = self.counters::<[u64; 5]>("SERVER_COUNTERS")?;
+        let mut sent = 0;
+        for server in servers {
+            sent += of_servers.get(server, 0)?.iter().map(|[_, packets, ..]| packets).sum::<u64>();
+        }
+        counts.insert(Reason::ForwardedDr.word(), sent);
+        Ok(counts)
+    }
+
+    fn counters<V: Pod>(&self, name: &str) -> Result<PerCpuArray<&MapData, V>> {
+        Ok(PerCpuArray::try_from(self.ebpf.map(name).with_context(|| format!("no map {name}"))?)?)
     }
 }
 
 /// The maps that are as large as the director's.
-fn entries(sizes: &Capacities) -> [(&'static str, u32); 10] {
+fn entries(sizes: &Capacities) -> [(&'static str, u32); 8] {
     [
-        ("SERVICE_KEYS", sizes.service_keys),
         ("SERVICES", sizes.services),
-        ("SERVICE_COUNTERS", sizes.services),
         ("VIEWS", sizes.views),
         ("SERVERS", sizes.servers),
         ("SERVER_COUNTERS", sizes.servers),

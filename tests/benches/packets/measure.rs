@@ -107,7 +107,7 @@ pub(crate) fn rounds(
 /// The director's counters.
 pub(crate) fn counts(datapath: &Datapath) -> Result<Counts> {
     let mut counts = BTreeMap::new();
-    for (reason, _, count) in datapath.reasons()? {
+    for (reason, _, count) in datapath.counted()?.reasons {
         *counts.entry(reason.word()).or_default() += count.packets;
     }
     Ok(counts)

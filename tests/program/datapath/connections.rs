@@ -1,4 +1,4 @@
-//! The remembered flows: all are seen, idle ones are swept, counters are read and cleared.
+//! The remembered flows: all are seen, idle ones are swept.
 
 use super::{PORT, VIP, isolated, service};
 use lb_common::connection::Connection;
@@ -98,24 +98,6 @@ fn flows_of_a_removed_server_go_after_the_time_of_closed_ones() {
         datapath.apply(&[Write::ServerState(5, ServerState::Gone)]).unwrap();
         assert_eq!(datapath.sweep(now_ms().unwrap()).unwrap().swept, 0);
         assert_eq!(datapath.sweep(later).unwrap().swept, 1);
-    });
-}
-
-#[test]
-fn counters_are_read_and_cleared() {
-    isolated(|_| {
-        let mut datapath = datapath(Method::Dr);
-        (0..3).for_each(|_| send(&mut datapath, 40_000));
-        let service = datapath.service_traffic(&[4]).unwrap()[&4];
-        let server = datapath.server_traffic(&[5, 6]).unwrap();
-        assert_eq!((service.connections, service.in_packets), (1, 3));
-        assert_eq!((server[&5], server[&6].in_packets), (service, 0));
-        let reasons = datapath.reasons().unwrap();
-        let moved: Vec<_> = reasons.iter().filter(|(.., count)| count.packets != 0).collect();
-        assert_eq!(moved.len(), 1, "{moved:?}");
-        datapath.apply(&[Write::ClearService(4), Write::ClearServer(5)]).unwrap();
-        assert_eq!(datapath.service_traffic(&[4]).unwrap()[&4].in_packets, 0);
-        assert_eq!(datapath.server_traffic(&[5]).unwrap()[&5].in_packets, 0);
     });
 }
 

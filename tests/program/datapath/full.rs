@@ -2,9 +2,9 @@
 
 use super::{PORT, VIP, ip, no_fork, service};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
-use lb_common::server::Method;
+use lb_common::server::{Method, ServerState};
 use lb_ctl::config::model::Mode;
-use lb_ctl::datapath::tables::Capacities;
+use lb_ctl::datapath::tables::{Capacities, Write};
 use lb_ctl::datapath::{Datapath, OpenOptions};
 use lb_tests::packet::udp;
 use std::collections::BTreeMap;
@@ -44,9 +44,16 @@ pub(super) fn send(datapath: &mut Datapath, port: u16) -> u32 {
 /// A nat service with flows and counters.
 pub(super) fn fill(datapath: &mut Datapath) {
     datapath.apply(&service(Method::Nat)).unwrap();
-    for port in (1..=1_000).chain(1..=1_000).chain(1..=10) {
-        assert_eq!(send(datapath, port), 3, "port {port} is forwarded");
+    for ports in [1..=1_000, 1..=1_000, 1..=10] {
+        for port in ports {
+            assert_eq!(send(datapath, port), 3, "port {port} is forwarded");
+        }
+        // Some of it was counted by a former server.
+        let state = |state| Write::ServerState(5, state);
+        let retired = [state(ServerState::Gone), Write::RetireServer(5), state(ServerState::Up)];
+        datapath.apply(&retired).unwrap();
     }
+    assert_eq!(send(datapath, 1), 3);
     datapath.beat(1_700_000_000).unwrap();
 }
 
@@ -89,7 +96,8 @@ pub(super) fn contents(bpffs: &Path) -> BTreeMap<&'static str, Elements> {
         ("SERVERS", array::<64>(maps, "SERVERS")),
         ("SLOTS", array::<8>(maps, "SLOTS")),
         ("SEQUENCE", array::<8>(maps, "SEQUENCE")),
-        ("SERVICE_COUNTERS", per_cpu::<40>(maps, "SERVICE_COUNTERS")),
+        ("SERVICE_COUNTERS", array::<128>(maps, "SERVICE_COUNTERS")),
+        ("SERVICE_INDEX", array::<8>(maps, "SERVICE_INDEX")),
         ("SERVER_COUNTERS", per_cpu::<40>(maps, "SERVER_COUNTERS")),
     ]
     .into()

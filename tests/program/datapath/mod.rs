@@ -3,6 +3,7 @@
 
 mod attach;
 mod connections;
+mod counters;
 mod decap;
 mod full;
 mod objects;
@@ -18,7 +19,8 @@ use lb_common::maps::{SCHEMA_VERSION, SETTING_NAT};
 use lb_common::server::{Interface, Method, NextHop, Server, ServerRef, ServerState};
 use lb_common::service::{ServiceKey, SlotRange, View};
 use lb_common::slots::Slot;
-use lb_ctl::datapath::tables::Write;
+use lb_ctl::agent::reconcile::with_index;
+use lb_ctl::datapath::tables::{Kernel, Write};
 use lb_ctl::datapath::{Datapath, DatapathError, OpenOptions};
 use lb_tests::packet::DIRECTOR_MAC;
 use nix::mount::{MsFlags, mount};
@@ -113,7 +115,7 @@ fn service(method: Method) -> Vec<Write> {
         ..View::default()
     };
     let key = ServiceKey::new(view.address, view.port, view.protocol);
-    vec![
+    let writes = vec![
         Write::Settings(settings),
         Write::Interface(1, Interface { ifindex: 1, mtu: 1_500, mac: DIRECTOR_MAC }),
         Write::NatHost(server.address, Some(9)),
@@ -122,5 +124,6 @@ fn service(method: Method) -> Vec<Write> {
         Write::View(3, view),
         Write::Service(4, 3),
         Write::ServiceKey(key, Some(4)),
-    ]
+    ];
+    with_index(writes, &Kernel::default())
 }

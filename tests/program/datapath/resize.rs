@@ -42,7 +42,7 @@ fn every_entry_of_every_table_is_there_after_a_change_of_size() {
             assert_eq!(directories(bpffs), ["links", "maps"], "{name}");
             assert_eq!(datapath.resize(&capacities, &mut |_| {}).unwrap().maps, 0, "{name}");
             assert_eq!(send(&mut datapath, 7), 3, "{name}");
-            assert!(contents(bpffs)["SERVICE_COUNTERS"] != before["SERVICE_COUNTERS"], "it counts elsewhere");
+            assert!(contents(bpffs)["SERVER_COUNTERS"] != before["SERVER_COUNTERS"], "it counts elsewhere");
             before = contents(bpffs);
         }
     });

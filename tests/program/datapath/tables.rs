@@ -3,6 +3,7 @@
 use super::{isolated, service};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
+use lb_common::index::Indexed;
 use lb_common::server::{Interface, Method, NextHop, Server, ServerRef, ServerState};
 use lb_common::service::{SlotRange, View};
 use lb_common::slots::Slot;
@@ -101,13 +102,14 @@ fn undo(write: &Write, settings: Settings) -> Option<Write> {
         Write::Server(id, _) => Some(Write::Server(*id, Server::default())),
         Write::Service(id, _) => Some(Write::Service(*id, 0)),
         Write::ServiceKey(key, _) => Some(Write::ServiceKey(*key, None)),
+        Write::Index(place, _) => Some(Write::Index(*place, Indexed::NONE)),
         Write::Slots(..) | Write::Change(..) | Write::View(..) => None,
         Write::ServerState(..)
         | Write::NextHop(..)
         | Write::ServerMtu(..)
         | Write::ServerSource(..)
-        | Write::ClearService(_)
-        | Write::ClearServer(_) => panic!("{write:?} is no part of a service"),
+        | Write::RetireService(_)
+        | Write::RetireServer(_) => panic!("{write:?} is no part of a service"),
     }
 }
 

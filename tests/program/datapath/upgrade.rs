@@ -2,7 +2,7 @@
 
 use super::full::{array, attached, contents, directories, fill, send, small};
 use super::{isolated, no_fork, open};
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, MapData, PerCpuArray};
 use lb_common::maps::SCHEMA_VERSION;
 use lb_ctl::config::model::Mode;
 use lb_ctl::datapath::{self, DatapathError, Result, Upgraded, decap};
@@ -11,7 +11,16 @@ use std::path::Path;
 
 /// Puts settings of another schema in the place of the present ones: of schema 1, which had 16 bytes, or of a later one.
 fn age(bpffs: &Path, version: u32) {
-    if version == 1 { replace::<16>(bpffs, version) } else { replace::<32>(bpffs, version) }
+    if version == 1 {
+        replace::<16>(bpffs, version);
+    } else {
+        replace::<32>(bpffs, version);
+    }
+    // Which the versions before 4 did not have, and the counters of services as programs wrote them.
+    fs::remove_file(bpffs.join("lb/maps/SERVICE_INDEX")).unwrap();
+    let place = bpffs.join("lb/maps/SERVICE_COUNTERS");
+    fs::remove_file(&place).unwrap();
+    PerCpuArray::<MapData, [u8; 40]>::create(64, 0).unwrap().pin(&place).unwrap();
 }
 
 fn replace<const SIZE: usize>(bpffs: &Path, version: u32) {
@@ -40,6 +49,11 @@ fn tables_of_schema_2_are_migrated_when_it_is_asked_for() {
     migrated(2);
 }
 
+#[test]
+fn tables_of_schema_3_are_migrated_when_it_is_asked_for() {
+    migrated(3);
+}
+
 fn migrated(version: u32) {
     isolated(|bpffs| {
         let mut datapath = attached(bpffs);
@@ -58,8 +72,14 @@ fn migrated(version: u32) {
         let upgraded = upgrade(&lb, true).unwrap();
         let Upgraded::Migrated { from, interfaces, rebuilt } = upgraded else { panic!("{upgraded:?}") };
         assert_eq!(from, version);
-        assert_eq!((interfaces, rebuilt.maps), (vec!["left".to_owned(), "other".to_owned()], 1));
-        assert!(contents(bpffs) == before, "an element changed");
+        assert_eq!((interfaces, rebuilt.maps), (vec!["left".to_owned(), "other".to_owned()], 5));
+        let mut after = contents(bpffs);
+        for (name, elements) in &before {
+            let now = after.remove(name).unwrap();
+            // What was counted means something else since version 4.
+            let begins_anew = name.ends_with("_COUNTERS");
+            assert!(if begins_anew { now.is_empty() } else { now == *elements }, "{name} changed");
+        }
         assert_eq!(directories(bpffs), ["links", "maps"]);
         assert_eq!(upgrade(&lb, true).unwrap(), Upgraded::Current);
         let mut datapath = open(bpffs).unwrap();
@@ -78,7 +98,7 @@ fn an_unknown_schema_is_refused_with_those_that_are_known() {
         age(bpffs, 41);
         let error = upgrade(&bpffs.join("lb"), true).unwrap_err().to_string();
         assert!(
-            error.ends_with("their schema is version 41, this lb-ctl knows versions 1, 2 and 3"),
+            error.ends_with("their schema is version 41, this lb-ctl knows versions 1, 2, 3 and 4"),
             "{error}"
         );
     });

@@ -14,9 +14,10 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use lb_common::counters::{Count, Traffic};
-use lb_common::service::SlotRange;
-use lb_ctl::datapath::Datapath;
+use lb_common::service::{ServiceKey, SlotRange};
+use lb_ctl::agent::reconcile::with_index;
 use lb_ctl::datapath::tables::Write;
+use lb_ctl::datapath::{Counted, Datapath};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
 use nix::unistd::Pid;
 
@@ -51,8 +52,7 @@ impl LoadedProgram {
         for (id, service) in (1..).zip(&world.services) {
             let weights: Vec<u32> = service.servers.iter().map(|server| server.weight).collect();
             program.reschedule(id, &weights);
-            let keys: Vec<Write> = service.keys().map(|key| Write::ServiceKey(key, Some(id))).collect();
-            program.apply(&keys);
+            program.apply_keys(service.keys().map(|key| (key, Some(id))));
         }
         program
     }
@@ -60,6 +60,13 @@ impl LoadedProgram {
     /// Changes the tables, in order.
     pub fn apply(&mut self, writes: &[Write]) {
         self.datapath.apply(writes).unwrap_or_else(failed("write the tables"));
+    }
+
+    /// Changes keys, and the index with them, as the agent does.
+    pub fn apply_keys(&mut self, keys: impl IntoIterator<Item = (ServiceKey, Option<u32>)>) {
+        let keys = keys.into_iter().map(|(key, id)| Write::ServiceKey(key, id)).collect();
+        let tables = self.datapath.snapshot().unwrap_or_else(failed("read the tables"));
+        self.apply(&with_index(keys, &tables));
     }
 
     /// Gives service `id` the slots of these weights, in a range and a view of their own, as the agent swaps them.
@@ -95,13 +102,10 @@ impl LoadedProgram {
         assert_eq!(moved, wanted, "these counters moved (left), of this frame:\n{}", describe(frame));
     }
 
-    /// Every counter that is not zero, of the services and servers of this world and of those beside them.
+    /// Every counter that is not zero.
     pub fn counters(&self) -> Counters {
-        let services: Vec<u32> = (0..).take(self.world.services.len() + 2).collect();
-        let servers: Vec<u32> = (0..).take(self.world.servers().count() + 2).collect();
-        let reasons = self.datapath.reasons().unwrap_or_else(failed("read the counters"));
-        let services = self.datapath.service_traffic(&services).unwrap_or_else(failed("read the counters"));
-        let servers = self.datapath.server_traffic(&servers).unwrap_or_else(failed("read the counters"));
+        let Counted { reasons, services, servers } =
+            self.datapath.counted().unwrap_or_else(failed("read the counters"));
         let reasons = reasons.into_iter().map(|(reason, answered, count)| ((reason.word(), answered), count));
         Counters {
             reasons: reasons.filter(|(_, count)| *count != Count::default()).collect(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::neighbour::Link;
 use lb_common::address::Address;
+use lb_common::index::Indexed;
 use lb_common::server::ServerRef;
 
 const DEVICE: u16 = 1;
@@ -58,7 +59,8 @@ fn writes_are_told_by_the_names_of_what_they_change() {
     let observed = Observed { links: [(11, link)].into(), ..Observed::default() };
     let words = Words::new((&names, &tables), &kernel, &observed);
     let slots = Write::Slots(1, vec![Slot::settled(ServerRef::new(server, 0))]);
-    let rows: [(&[Write], &[&str]); 9] = [
+    let word = Write::Index(place(&key), Indexed::one(&key, 3));
+    let rows: [(&[Write], &[&str]); 12] = [
         (
             &[slots, Write::View(2, View::default()), Write::Service(3, 2)],
             &["~ service web: which server gets which connections"],
@@ -72,6 +74,9 @@ fn writes_are_told_by_the_names_of_what_they_change() {
         ),
         (&[Write::Server(8, entry)], &["+ server web/pc2: written anew"]),
         (&[Write::ServiceKey(key, Some(3))], &["+ key 192.0.2.10:80/tcp: of service web"]),
+        (&[Write::ServiceKey(key, Some(3)), word.clone()], &["+ key 192.0.2.10:80/tcp: of service web"]),
+        (&[word], &["~ index 192.0.2.10:80/tcp: which service its packets are for"]),
+        (&[Write::Index(0, Indexed::NONE)], &["~ index place 0: which service its packets are for"]),
         (
             &[
                 Write::Settings(kernel.settings),

@@ -4,6 +4,7 @@
 //! a service is the one that its keys lead to, a server the one of the same service, address, port and method.
 
 mod devices;
+mod index;
 mod servers;
 mod services;
 mod settle;
@@ -12,6 +13,7 @@ mod slots;
 mod tests;
 mod views;
 
+pub use index::with_index;
 pub use settle::{Standing, settle};
 
 use super::ids::{Full, Quarantine};
@@ -76,7 +78,8 @@ pub fn reconcile(tables: &Tables, kernel: &Kernel, moment: Moment<'_>) -> Result
     let references = servers::reconcile(tables, kernel, quarantine, (&places, &mut draft))?;
     views::reconcile(tables, kernel, moment, (&ids, &references, &mut draft))?;
     services::remove(tables, kernel, &ids, &mut draft);
-    Ok(draft.finish())
+    let plan = draft.finish();
+    Ok(Plan { writes: with_index(plan.writes, kernel), ..plan })
 }
 
 /// Features are switched on before anything else, and off after everything else.

@@ -8,7 +8,7 @@ use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{Service, Tables};
 use crate::datapath::tables::{Kernel, Write};
-use lb_common::server::ServerRef;
+use lb_common::server::{Server, ServerRef, ServerState};
 use lb_common::service::{ServiceKey, SlotRange, View};
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::network_endian::U16;
@@ -23,6 +23,7 @@ pub(super) fn reconcile(
     let ranges =
         kernel.views.values().flat_map(|view| [view.slots, view.old_slots]).filter(|range| range.len > 0);
     let mut free = Free {
+        gone: gone(kernel),
         views: free_views(kernel, quarantine),
         arena: Arena::new(
             kernel.capacities.slots,
@@ -46,6 +47,15 @@ pub(super) fn reconcile(
         }
     }
     Ok(())
+}
+
+fn gone(kernel: &Kernel) -> BTreeMap<u32, Vec<u32>> {
+    let mut gone: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let state = |server: &Server| ServerState::from_byte(server.state);
+    for (id, server) in kernel.servers.iter().filter(|(_, server)| state(server) == ServerState::Gone) {
+        gone.entry(server.service).or_default().push(*id);
+    }
+    gone
 }
 
 /// The indices of views that neither a service nor a packet on its way can name.
@@ -99,6 +109,8 @@ fn visit(
 }
 
 struct Free {
+    /// Servers that are gone, by service.
+    gone: BTreeMap<u32, Vec<u32>>,
     views: Ids,
     arena: Arena,
 }
@@ -131,7 +143,10 @@ fn swap(
     }
     let new = free.views.take()?;
     if current.is_none() {
-        draft.push(Stage::Services, Write::ClearService(id));
+        for server in free.gone.get(&id).into_iter().flatten() {
+            draft.push(Stage::Counters, Write::RetireServer(*server));
+        }
+        draft.push(Stage::Services, Write::RetireService(id));
     }
     exchange(id, (new, wanted), kernel, draft);
     Ok(())

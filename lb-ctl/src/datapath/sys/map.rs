@@ -99,6 +99,13 @@ impl RawMap {
         Ok(Self { fd, info, value_bytes: value_bytes(info.value_size, cpus) })
     }
 
+    /// The same map, as one of `cpus` possible CPUs if it has a value for each.
+    pub(in crate::datapath) fn on_cpus(self, cpus: usize) -> Self {
+        let is_per_cpu = self.info.kind == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32;
+        let value_bytes = value_bytes(self.info.value_size, is_per_cpu.then_some(cpus));
+        Self { value_bytes, ..self }
+    }
+
     pub(in crate::datapath) fn info(&self) -> &MapInfo {
         &self.info
     }

@@ -16,6 +16,7 @@ use lb_common::address::Address;
 use lb_common::connection::{Connection, RENEWAL_MS};
 use lb_common::counters::{Count, Settings, Traffic};
 use lb_common::flow::{FlowKey, Owner};
+use lb_common::index::{self, Indexed};
 use lb_common::packet::{PacketBytes as _, PacketResize as _, Parsed, parse};
 use lb_common::scheduler::slot_index;
 use lb_common::server::{Interface, MAX_DEVICES, Method, Server, ServerRef, ServerState};
@@ -35,7 +36,7 @@ static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map]
 static INTERFACES: Array<Interface> = Array::with_max_entries(MAX_DEVICES, 0);
 #[map]
-static SERVICE_KEYS: HashMap<ServiceKey, u32> = HashMap::with_max_entries(ROOM, 0);
+static SERVICE_INDEX: Array<u64> = Array::with_max_entries(index::PLACES, 0);
 #[map]
 static SERVICES: Array<u64> = Array::with_max_entries(ROOM, BPF_F_MMAPABLE);
 #[map]
@@ -50,8 +51,6 @@ static HALF_OPEN: LruHashMap<FlowKey, Connection> = LruHashMap::with_max_entries
 static CONNECTIONS: HashMap<FlowKey, Connection> = HashMap::with_max_entries(ROOM, 0);
 #[map]
 static NAT_HOSTS: HashMap<Address, u32> = HashMap::with_max_entries(ROOM, 0);
-#[map]
-static SERVICE_COUNTERS: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(ROOM, 0);
 #[map]
 static SERVER_COUNTERS: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(ROOM, 0);
 #[map]
@@ -82,7 +81,7 @@ fn by_slot(context: &XdpContext) -> u32 {
         interface(FIRST)?;
         let (reference, server) = chosen(&parsed.client_flow(id), view)?;
         interface(server.next_hop.device)?;
-        sent(id, reference, 0, bytes)
+        sent(reference, 0, bytes)
     })
 }
 
@@ -103,7 +102,7 @@ fn floor_tracked(context: XdpContext) -> u32 {
         interface(FIRST)?;
         let reference = known(&parsed.client_flow(id))?;
         interface(server(reference)?.next_hop.device)?;
-        sent(id, reference, 0, bytes)
+        sent(reference, 0, bytes)
     })
 }
 
@@ -122,7 +121,7 @@ fn floor_reply(context: XdpContext) -> u32 {
         // Where the client is: behind the same interface here.
         interface(FIRST)?;
         (view(service)?.port == parsed.source_port).then_some(())?;
-        sent(service, reference, 0, bytes)
+        sent(reference, 0, bytes)
     })
 }
 
@@ -140,7 +139,7 @@ fn floor_new(context: XdpContext) -> u32 {
         interface(server.next_hop.device)?;
         let connection = Connection { server: reference, last_seen: now(), ..Connection::default() };
         remember(&flow, &connection)?;
-        sent(id, reference, 1, bytes)
+        sent(reference, 1, bytes)
     })
 }
 
@@ -189,8 +188,8 @@ fn service_id(parsed: &Parsed) -> Option<u32> {
 
 #[inline]
 fn service_of(key: &ServiceKey) -> Option<u32> {
-    // SAFETY: nothing writes the map while it is read.
-    unsafe { SERVICE_KEYS.get(key) }.copied()
+    let id = Indexed(*SERVICE_INDEX.get(index::place(key))?).service(key);
+    (id != 0).then_some(id)
 }
 
 #[inline]
@@ -261,17 +260,16 @@ fn interface(device: u16) -> Option<&'static Interface> {
     INTERFACES.get(u32::from(device)).filter(|interface| interface.ifindex != 0)
 }
 
-/// Counts what was sent on: per service, per server, per reason.
+/// Counts what was sent on, for its server.
 #[inline]
-fn sent(service: u32, reference: ServerRef, connections: u64, bytes: u64) -> Option<()> {
-    for traffic in [SERVICE_COUNTERS.get_ptr_mut(service)?, SERVER_COUNTERS.get_ptr_mut(reference.id())?] {
-        // SAFETY: the element is this CPU's own.
-        let traffic = unsafe { &mut *traffic };
-        traffic.connections += connections;
-        traffic.in_packets += 1;
-        traffic.in_bytes += bytes;
-    }
-    count(Reason::ForwardedDr, bytes)
+fn sent(reference: ServerRef, connections: u64, bytes: u64) -> Option<()> {
+    let traffic = SERVER_COUNTERS.get_ptr_mut(reference.id())?;
+    // SAFETY: the element is this CPU's own.
+    let traffic = unsafe { &mut *traffic };
+    traffic.connections += connections;
+    traffic.in_packets += 1;
+    traffic.in_bytes += bytes;
+    Some(())
 }
 
 #[inline]

@@ -7,6 +7,7 @@ use crate::agent::ids::Quarantine;
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
+use lb_common::index::Indexed;
 use lb_common::maps::MAX_SLOTS;
 use lb_common::server::{Interface, NextHop, Server, ServerRef};
 use lb_common::service::{ServiceKey, SlotRange, View};
@@ -26,7 +27,7 @@ struct Damage {
 
 prop_compose! {
     fn any_damage()(
-        table in 0..8_u8,
+        table in 0..9_u8,
         entry in any::<Index>(),
         field in 0..8_u8,
         number in prop_oneof![0..8_u32, Just(MAX_SLOTS), Just(u32::MAX)],
@@ -58,6 +59,12 @@ impl Damage {
             4 => self.slot(kernel),
             5 => self.view(kernel),
             6 => Write::Service(self.pick(kernel.services.keys().copied()).unwrap_or(5), number),
+            7 => {
+                let ours = self.pick(kernel.service_index.keys().copied()).filter(|_| self.field < 6);
+                let port = (u64::from(self.field % 2) * 80_u64.swap_bytes()) >> 16;
+                let words = [0, u64::from(number), port | 6 << 48 | u64::from(number), 1 << 63];
+                Write::Index(ours.unwrap_or(7), Indexed(words[usize::from(self.field % 4)]))
+            }
             _ => {
                 let ours = self.pick(kernel.service_keys.keys().copied());
                 let strange = ServiceKey::new(Address::from_v4([192, 0, 2, 9]), U16::new(7), 6);

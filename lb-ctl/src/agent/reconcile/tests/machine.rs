@@ -1,9 +1,10 @@
 //! A kernel that is simulated: takes writes one by one and says after each what a packet would find wrong.
 
 use crate::agent::ids::Quarantine;
-use crate::datapath::tables::{Capacities, Kernel, Write};
+use crate::datapath::tables::{Capacities, Kernel, Write, found};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
+use lb_common::index::{Indexed, place};
 use lb_common::maps::{MAX_SLOTS, MAX_VIEWS, SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::server::{Interface, Method, Server, ServerRef, ServerState};
 use lb_common::service::{ServiceKey, SlotRange, View};
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machine {
     pub(super) keys: BTreeMap<ServiceKey, u32>,
+    pub(super) index: BTreeMap<u32, Indexed>,
     pub(super) services: BTreeMap<u32, u32>,
     pub(super) views: BTreeMap<u32, View>,
     pub(super) slots: BTreeMap<u32, Slot>,
@@ -67,7 +69,10 @@ impl Machine {
             Write::View(index, view) => put(&mut self.views, index, Some(view)),
             Write::Service(id, view) => put(&mut self.services, id, Some(view).filter(|view| *view != 0)),
             Write::ServiceKey(key, id) => put(&mut self.keys, key, id),
-            Write::ClearService(_) | Write::ClearServer(_) => {}
+            Write::Index(place, word) => {
+                put(&mut self.index, place, Some(word).filter(|word| *word != Indexed::NONE));
+            }
+            Write::RetireService(_) | Write::RetireServer(_) => {}
         }
     }
 
@@ -79,8 +84,9 @@ impl Machine {
     fn refuse(&self, write: &Write, held: &Quarantine) -> Result<(), String> {
         let used = |range: SlotRange| range.first..range.first + range.len;
         let breaks = match write {
-            Write::Server(id, _) | Write::ClearServer(id) => {
-                held.servers.contains(id) || self.named_servers().contains(id)
+            Write::Server(id, _) => held.servers.contains(id) || self.named_servers().contains(id),
+            Write::RetireServer(id) => {
+                self.servers.get(id).is_none_or(|server| server.state != ServerState::Gone as u8)
             }
             Write::View(index, _) => {
                 held.views.contains(index) || self.services.values().any(|view| view == index)
@@ -92,7 +98,7 @@ impl Machine {
                 let kept = held.ranges.iter().map(|(first, len)| *first..first + len);
                 live.chain(kept).any(|range| range.start < end && *first < range.end)
             }
-            Write::Service(id, _) | Write::ClearService(id) => held.services.contains(id),
+            Write::Service(id, _) | Write::RetireService(id) => held.services.contains(id),
             Write::Interface(device, _) => held.devices.contains(&u32::from(*device)),
             Write::Settings(_)
             | Write::NatHost(..)
@@ -100,7 +106,8 @@ impl Machine {
             | Write::NextHop(..)
             | Write::ServerMtu(..)
             | Write::ServerSource(..)
-            | Write::ServiceKey(..) => false,
+            | Write::ServiceKey(..)
+            | Write::Index(..) => false,
             Write::Change(slots) => slots.iter().any(|(index, _)| !self.slots.contains_key(index)),
         };
         if breaks { Err(format!("{write:?} touches what is in use")) } else { Ok(()) }
@@ -120,9 +127,32 @@ impl Machine {
             .collect()
     }
 
+    /// The keys whose packets find a service by the index, and which.
+    fn found(&self) -> BTreeMap<ServiceKey, u32> {
+        let of_word = |(at, word): (&u32, &Indexed)| -> Vec<(ServiceKey, u32)> {
+            if *word == Indexed::SEVERAL {
+                return self
+                    .keys
+                    .iter()
+                    .filter(|(key, _)| place(key) == *at)
+                    .map(|(k, i)| (*k, *i))
+                    .collect();
+            }
+            let [id, end] = [word.0, word.0 >> 32].map(|half| u32::try_from(half & 0xffff_ffff).unwrap());
+            let [port_high, port_low, protocol, _] = end.to_le_bytes();
+            let port = u16::from_be_bytes([port_high, port_low]).into();
+            let keys: Vec<_> = match self.services.get(&id).and_then(|view| self.views.get(view)) {
+                Some(view) => vec![ServiceKey::new(view.address, port, protocol)],
+                None => self.keys.keys().copied().collect(),
+            };
+            keys.into_iter().filter(|key| place(key) == *at).map(|key| (key, id)).collect()
+        };
+        self.index.iter().flat_map(of_word).collect()
+    }
+
     /// Every key leads to a whole view that fits it, and every slot to a server that was written.
     pub(super) fn check(&self) -> Result<(), String> {
-        for (key, id) in &self.keys {
+        for (key, id) in &self.found() {
             let found = self.services.get(id).and_then(|view| self.views.get(view));
             let view = found.ok_or(format!("{key:?} leads to no service"))?;
             let fits = view.address == key.address && view.protocol == key.protocol;
@@ -165,7 +195,7 @@ impl Machine {
             let targets = self.range(view(id).slots).into_iter().map(|slot| self.target(slot.current()));
             (alone(view(id)), targets.collect())
         };
-        self.keys.iter().map(|(key, id)| (*key, meets(id))).collect()
+        self.found().iter().map(|(key, id)| (*key, meets(id))).collect()
     }
 
     fn target(&self, reference: ServerRef) -> Target {
@@ -210,8 +240,11 @@ impl Machine {
         let fits = |range: &SlotRange| range.first > 0 && range.first.saturating_add(range.len) <= MAX_SLOTS;
         let ranges = views.values().flat_map(|view| [view.slots, view.old_slots]);
         let ranges = ranges.filter(|range| range.len > 0).filter(fits);
+        let (service_keys, stale_keys) = found(&self.keys, &self.index);
         Kernel {
-            service_keys: self.keys.clone(),
+            service_keys,
+            stale_keys,
+            service_index: self.index.clone(),
             services: self.services.clone(),
             slots: ranges.map(|range| (range.first, self.range(range))).collect(),
             views,

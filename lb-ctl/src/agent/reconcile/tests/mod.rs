@@ -178,7 +178,7 @@ fn a_wrong_order_is_noticed() {
         ("a service before its slots", is("Slots("), is("Service(")),
         ("a service before its view", is("View("), is("Service(")),
         ("slots before their servers", is("Server("), is("Service(")),
-        ("a key before its view", is("View("), is("ServiceKey(")),
+        ("the word of a key before its view", is("View("), is("Index(")),
         ("a server gone before its slots", is("Service("), is("ServerState(")),
     ];
     run(&mut machine.clone(), &good, &new, &Quarantine::default()).unwrap();

@@ -2,6 +2,7 @@
 //! not be able to tell the two apart.
 
 use super::machine::{Machine, Meets};
+use crate::agent::reconcile::with_index;
 use crate::agent::tables::{Device, Server, Service, Tables};
 use crate::datapath::tables::Write;
 use lb_common::address::Address;
@@ -49,13 +50,13 @@ pub(super) fn exists(write: &Write) -> bool {
         | Write::NextHop(id, _)
         | Write::ServerMtu(id, _)
         | Write::ServerSource(id, ..)
-        | Write::ClearServer(id) => is_in(*id, MAX_SERVERS),
+        | Write::RetireServer(id) => is_in(*id, MAX_SERVERS),
         Write::Slots(first, slots) => *first > 0 && *first as usize + slots.len() <= MAX_SLOTS as usize,
         Write::Change(slots) => slots.iter().all(|(index, _)| is_in(*index, MAX_SLOTS)),
         Write::View(index, _) => is_in(*index, MAX_VIEWS),
         Write::Service(id, view) => is_in(*id, MAX_SERVICES) && *view < MAX_VIEWS,
-        Write::ServiceKey(_, Some(id)) | Write::ClearService(id) => is_in(*id, MAX_SERVICES),
-        Write::Settings(_) | Write::NatHost(_, None) | Write::ServiceKey(_, None) => true,
+        Write::ServiceKey(_, Some(id)) | Write::RetireService(id) => is_in(*id, MAX_SERVICES),
+        Write::Settings(_) | Write::NatHost(_, None) | Write::ServiceKey(_, None) | Write::Index(..) => true,
     }
 }
 
@@ -83,7 +84,10 @@ pub(super) fn rewritten(tables: &Tables) -> Machine {
         machine.slots.extend((first..).zip(slots));
         machine.views.insert(id, view(service, SlotRange { first: if len == 0 { 0 } else { first }, len }));
         machine.services.insert(id, id);
-        machine.keys.extend(service.keys.iter().map(|key| (*key, id)));
+        let keys = service.keys.iter().map(|key| Write::ServiceKey(*key, Some(id)));
+        for write in with_index(keys.collect(), &machine.read_back()) {
+            machine.put(&write);
+        }
     }
     machine
 }
