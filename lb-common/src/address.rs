@@ -23,7 +23,9 @@ pub(crate) struct KeyWords {
     pub(crate) end: u64,
 }
 
-const V4_PREFIX: u64 = 0x0000_ffff;
+/// What tells an IPv4 address, in its low half.
+const V4_PREFIX: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+const V4_PREFIX_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 impl Address {
     /// The address that means "none".
@@ -58,8 +60,7 @@ impl Address {
     /// Whether this is an IPv4 address.
     #[inline]
     pub const fn is_v4(&self) -> bool {
-        let (high, low) = self.words();
-        high == 0 && low >> 32 == V4_PREFIX
+        self.high == 0 && self.low & V4_PREFIX_MASK == V4_PREFIX
     }
 
     /// The same address with the bits of `mask`, in its low half, taken from `bits`.

@@ -16,14 +16,14 @@ const ANSWER: u32 = 1_000;
 const LONGEST_MS: u32 = 1_000;
 
 impl Bucket {
-    /// Takes one answer at `now` (milliseconds); `false` if `per_second` answers a second are used up.
+    /// Takes one answer at `now` (milliseconds); `false` if `per_second` answers a second, two million at most, are used up.
     ///
     /// The bucket holds one second's worth.
     #[inline]
     pub fn take(&mut self, now: u32, per_second: u32) -> bool {
         let elapsed = now.wrapping_sub(self.refilled).min(LONGEST_MS);
-        let limit = per_second.saturating_mul(ANSWER);
-        let tokens = self.tokens.saturating_add(elapsed.saturating_mul(per_second)).min(limit);
+        let limit = per_second.wrapping_mul(ANSWER);
+        let tokens = self.tokens.wrapping_add(elapsed.wrapping_mul(per_second)).min(limit);
         self.refilled = now;
         let granted = tokens >= ANSWER;
         self.tokens = if granted { tokens - ANSWER } else { tokens };
@@ -46,6 +46,13 @@ mod tests {
         assert_eq!(granted(&mut bucket, 5_000, 10), 0);
         assert_eq!(granted(&mut bucket, 5_500, 1_000), 50);
         assert_eq!(granted(&mut bucket, 100_000, 1_000), 100);
+    }
+
+    #[test]
+    fn the_largest_rate_is_granted() {
+        let mut bucket = Bucket { refilled: 0, tokens: 2_000_000_000 };
+        assert!(bucket.take(1_000, 2_000_000));
+        assert_eq!(bucket.tokens, 1_999_999_000);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::maps;
 use crate::work::Work;
-use lb_common::answer::{choose, write};
+use lb_common::answer::{Answer, choose, write};
+use lb_common::forward::set_frame_addresses;
 use lb_common::service::{FLAG_SILENT, View};
 use lb_common::verdict::Verdict;
 use lb_ebpf::xdp_packet::XdpPacket;
@@ -14,9 +15,17 @@ pub(crate) fn refuse(packet: &mut XdpPacket, work: &mut Work, view: &View) -> Ve
     let reason = work.verdict.reason;
     let silent = view.flags & FLAG_SILENT != 0;
     match choose(&work.parsed, reason, silent, work.limit) {
-        Some(answer) if maps::may_answer(now) && write(packet, &work.parsed, answer).is_some() => {
+        Some(answer) if maps::may_answer(now) && turn(packet, work, answer).is_some() => {
             Verdict::answer(reason)
         }
         _ => Verdict::drop(reason),
     }
+}
+
+/// Writes the answer, from the interface that the packet came in by to the machine that it came from.
+#[inline]
+fn turn(packet: &mut XdpPacket, work: &Work, answer: Answer) -> Option<()> {
+    write(packet, &work.parsed, answer)?;
+    let interface = maps::interface(u16::from(work.device))?;
+    set_frame_addresses(packet, interface.mac_word(), work.mac)
 }

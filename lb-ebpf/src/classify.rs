@@ -18,42 +18,34 @@ pub(crate) struct Service {
 /// The service of a client's packet; `None` if it is for none.
 #[inline]
 pub(crate) fn service(parsed: &Parsed, settings: &Settings) -> Result<Option<Service>, Reason> {
-    let exact = service_of(&parsed.service_key())?;
+    let exact = confirmed(parsed, maps::service_id(&parsed.service_key()))?;
     if exact.is_some() || !settings.any_port() {
         return Ok(exact);
     }
-    let id = id_of_any_port(parsed);
-    if id == 0 {
-        return Ok(None);
-    }
-    Ok(Some(Service { id, view: maps::view_of(id).ok_or(Reason::NotReady)? }))
+    confirmed(parsed, id_of_any_port(parsed))
 }
 
-/// The id of the service for any port of the packet's destination, or 0.
+/// The id of the service for any port.
 #[inline(never)]
 fn id_of_any_port(parsed: &Parsed) -> u32 {
-    let any = ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol);
-    match service_of(&any) {
-        Ok(Some(service)) => service.id,
-        Ok(None) | Err(_) => 0,
-    }
+    maps::service_id(&ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol))
 }
 
-/// The service that has `key`.
+/// The service `id`, if it is one that the packet is for; 0 is none.
 ///
-/// What is found may be another's: the index leaves the VIP to be compared, and a look-up in a hash map may return the value
-/// of a key that took over the element meanwhile.
+/// The index leaves the VIP to be compared, and a look-up in a hash map may return the value of a key that took over the
+/// element meanwhile.
 #[inline]
-fn service_of(key: &ServiceKey) -> Result<Option<Service>, Reason> {
-    let id = maps::service_id(key);
+fn confirmed(parsed: &Parsed, id: u32) -> Result<Option<Service>, Reason> {
     if id == 0 {
         return Ok(None);
     }
     let view = maps::view_of(id).ok_or(Reason::NotReady)?;
-    if view.address != key.address {
+    if view.address != parsed.destination {
         return Ok(None);
     }
-    if view.protocol != key.protocol || (view.port != U16::ZERO && view.port != key.port) {
+    let other_port = view.port != U16::ZERO && view.port != parsed.destination_port;
+    if view.protocol != parsed.protocol || other_port {
         return Err(Reason::NotReady);
     }
     Ok(Some(Service { id, view }))

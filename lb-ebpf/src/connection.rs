@@ -13,12 +13,13 @@ use lb_common::server::{Method, Server, ServerState, mac_of, mac_word};
 use lb_common::service::{FLAG_KEEP_ON_DOWN, View};
 use lb_common::verdict::{Reason, Verdict};
 
-/// Where an entry was found.
+/// Where an entry was found, as the number that is left to do if the flow is a new one.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 enum Table {
-    Connections,
-    HalfOpen,
-    Neither,
+    Neither = OPEN,
+    HalfOpen = OPEN_IN_HALF_OPEN,
+    Connections = OPEN_IN_CONNECTIONS,
 }
 
 /// What is remembered of a flow. Not an `Option`, whose nothing leaves bytes undefined that the verifier refuses to copy.
@@ -122,11 +123,7 @@ pub(crate) fn follow(work: &mut Work, view: &View, entry: Entry) -> Result<u32, 
             (work.server, work.not_remembered) = (reference, !kept);
             Ok(DONE)
         }
-        (Decision::Schedule, _) => Ok(match known.table {
-            Table::Neither => OPEN,
-            Table::HalfOpen => OPEN_IN_HALF_OPEN,
-            Table::Connections => OPEN_IN_CONNECTIONS,
-        }),
+        (Decision::Schedule, _) => Ok(known.table as u32),
         (Decision::NoConnection, _) if rules.untracked || view.old_slots.len > 0 => Ok(ADOPT),
         (Decision::ServerDown, _) => Err(Reason::ServerDown),
         (Decision::NoConnection, _) => Err(Reason::NoConnection),
@@ -151,10 +148,11 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
     let (work, entry) = (client.work, known.entry);
     let mut connection = entry.connection;
     let nat = server.method == Method::Nat as u8;
+    let reply = pair::reply_flow(&work.parsed, server);
     if nat && !comes_as_before(&connection, work) {
         (connection.mac, connection.device) = (mac_of(work.mac), work.device);
         entry.set_client_side(connection.mac, connection.device);
-        pair::move_reply(&pair::reply_flow(&work.parsed, server), &connection);
+        pair::move_reply(&reply, &connection);
     }
     let state = TcpState::from_byte(connection.state).after(work.parsed.flags);
     renew(entry, state, client.now);
@@ -163,7 +161,7 @@ fn stay(client: &Client<'_>, known: Known, server: &'static Server) -> Result<bo
     }
     (connection.state, connection.last_seen) = (state as u8, client.now);
     if nat {
-        pair::promote(&client.flow, &pair::reply_flow(&work.parsed, server), &connection).map(|()| true)
+        pair::promote(&client.flow, &reply, &connection).map(|()| true)
     } else {
         Ok(promote(client, &connection))
     }

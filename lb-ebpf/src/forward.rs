@@ -4,7 +4,7 @@ use crate::maps;
 use crate::work::Work;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use lb_common::forward::nat::End;
-use lb_common::forward::{dr, ipip, nat, set_frame_addresses, too_big};
+use lb_common::forward::{decrement_ttl, ipip, nat, set_frame_addresses, too_big};
 use lb_common::packet::Parsed;
 use lb_common::server::{Interface, Method, NextHop, Server};
 use lb_common::verdict::{Outcome, Reason, Verdict};
@@ -32,14 +32,13 @@ pub(crate) fn send(packet: &mut XdpPacket, work: &mut Work, server: &Server) -> 
 
 #[inline]
 fn rewrite(packet: &mut XdpPacket, parsed: &Parsed, method: Method, server: &Server) -> Result<(), Reason> {
-    match method {
-        Method::Dr => dr::forward(packet, parsed).ok_or(Reason::Truncated),
-        Method::Nat => {
-            let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
-            nat::forward(packet, parsed, End::Destination, &server.address, port).ok_or(Reason::Truncated)
-        }
-        Method::Ipip => ipip::encapsulate(packet, parsed, server),
+    if method == Method::Nat {
+        let port = if server.port == U16::ZERO { parsed.destination_port } else { server.port };
+        return nat::forward(packet, parsed, End::Destination, &server.address, port)
+            .ok_or(Reason::Truncated);
     }
+    decrement_ttl(packet, parsed.family).ok_or(Reason::Truncated)?;
+    if method == Method::Ipip { ipip::encapsulate(packet, parsed, server) } else { Ok(()) }
 }
 
 /// A device, and the machine behind it.

@@ -17,6 +17,18 @@ impl XdpPacket {
         Self { context: XdpContext::new(context) }
     }
 
+    /// Where the bytes from `offset` on are, if there are `len` of them in one piece.
+    #[inline]
+    fn window(&self, offset: usize, len: usize) -> Option<usize> {
+        let start = self.context.data() + offset;
+        if start + len > self.context.data_end() {
+            return None;
+        }
+        // SAFETY: a frame is not at address 0. Without this the compiler compares, before it makes a reference.
+        unsafe { core::hint::assert_unchecked(start != 0) };
+        Some(start)
+    }
+
     /// Index of the interface that the frame came in by.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the context holds it in 32 bits")]
@@ -28,20 +40,14 @@ impl XdpPacket {
 impl PacketBytes for XdpPacket {
     #[inline]
     fn load<T: Header>(&self, offset: usize) -> Option<&T> {
-        let start = self.context.data() + offset;
-        if start + size_of::<T>() > self.context.data_end() {
-            return None;
-        }
+        let start = self.window(offset, size_of::<T>())?;
         // SAFETY: the window lies between data and data_end, and `Header` allows any bytes at any alignment.
         Some(unsafe { &*(start as *const T) })
     }
 
     #[inline]
     fn load_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
-        let start = self.context.data() + offset;
-        if start + size_of::<T>() > self.context.data_end() {
-            return None;
-        }
+        let start = self.window(offset, size_of::<T>())?;
         // SAFETY: as in `load`, and `&mut self` makes the window the only one.
         Some(unsafe { &mut *(start as *mut T) })
     }

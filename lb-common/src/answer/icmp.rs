@@ -6,7 +6,6 @@
 use super::{Answer, set_frame_len, write_headers};
 use crate::packet::{Family, IP_OFFSET, PacketResize, Parsed};
 use crate::wire::checksum::Sum;
-use crate::wire::ethernet::EthernetHeader;
 use crate::wire::icmp::{ICMP, ICMPV6, IcmpHeader};
 use zerocopy::network_endian::U16;
 
@@ -21,7 +20,6 @@ const LEN_V6: u16 = LEN_V4 + 20;
 /// Turns a packet into the error that quotes it.
 #[inline(never)]
 pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, answer: Answer) -> Option<()> {
-    let ethernet: EthernetHeader = *packet.load(0)?;
     let quote: &[u8; QUOTE_V4] = packet.load(IP_OFFSET)?;
     let quoted = Sum::NONE.and(quote);
     let (icmp, protocol, len, sum) = match parsed.family {
@@ -36,7 +34,7 @@ pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, a
     let offset = parsed.family.l4_offset();
     packet.grow_head(i32::try_from(parsed.family.header_len() + size_of::<IcmpHeader>()).ok()?)?;
     set_frame_len(packet, offset + usize::from(len))?;
-    write_headers(packet, parsed, ethernet, protocol, len)?;
+    write_headers(packet, parsed, protocol, len)?;
     *packet.load_mut(offset)? = icmp;
     Some(())
 }

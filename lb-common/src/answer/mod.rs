@@ -8,7 +8,7 @@ use crate::connection::TcpFlags;
 use crate::flow::TCP;
 use crate::packet::{Family, IP_OFFSET, PacketBytes, PacketResize, Parsed};
 use crate::verdict::Reason;
-use crate::wire::ethernet::EthernetHeader;
+use crate::wire::ethernet::{self, set_ether_type};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4Header};
 use crate::wire::ipv6::Ipv6Header;
 use zerocopy::network_endian::U16;
@@ -35,8 +35,8 @@ pub enum Answer {
 /// A `silent` service answers only what every router does. A reset is never answered (RFC 9293, section 3.10.7.1).
 #[inline]
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest differ by protocol, not by reason")]
-pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -> Option<Answer> {
-    if !is_one_host(&parsed.source) || is_same(&parsed.source, &parsed.destination) {
+pub fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -> Option<Answer> {
+    if !is_one_host(&parsed.source) || parsed.source == parsed.destination {
         return None;
     }
     match reason {
@@ -50,21 +50,19 @@ pub const fn choose(parsed: &Parsed, reason: Reason, silent: bool, limit: u16) -
     }
 }
 
-const fn is_same(one: &Address, other: &Address) -> bool {
-    let ((high, low), (other_high, other_low)) = (one.words(), other.words());
-    high == other_high && low == other_low
-}
-
 /// Whether an address is one host's: nobody else is answered (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
-const fn is_one_host(address: &Address) -> bool {
-    let (high, low) = address.words();
+fn is_one_host(address: &Address) -> bool {
     if address.is_v4() {
-        return !matches!((low >> 24) & 0xff, 0 | 127 | 224..=255);
+        let [first, ..] = address.v4();
+        return !matches!(first, 0 | 127 | 224..=255);
     }
-    high >> 56 != 0xff && !(high == 0 && low <= 1)
+    let [first, ..] = address.octets();
+    first != 0xff && ![Address::UNSPECIFIED, LOOPBACK].contains(address)
 }
 
-/// Turns the packet into the answer; `None` leaves it in pieces, to be dropped.
+const LOOPBACK: Address = Address::from_v6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// Turns the packet into the answer, but for the MAC addresses; `None` leaves it in pieces, to be dropped.
 #[inline]
 pub fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, answer: Answer) -> Option<()> {
     match answer {
@@ -73,18 +71,17 @@ pub fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed, answer: 
     }
 }
 
-/// Writes Ethernet and IP headers of an answer with `len` bytes of `protocol` behind them.
+/// Writes the IP header of an answer with `len` bytes of `protocol` behind it, and what says so in the Ethernet header.
 #[inline(never)]
 fn write_headers<P: PacketBytes + ?Sized>(
     packet: &mut P,
     parsed: &Parsed,
-    ethernet: EthernetHeader,
     protocol: u8,
     len: u16,
 ) -> Option<()> {
-    *packet.load_mut(0)? = ethernet.answered();
     match parsed.family {
         Family::V4 => {
+            set_ether_type(packet, ethernet::IPV4)?;
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
             *ip = Ipv4Header {
                 version_ihl: Ipv4Header::WITHOUT_OPTIONS,
@@ -101,6 +98,7 @@ fn write_headers<P: PacketBytes + ?Sized>(
             .with_checksum();
         }
         Family::V6 => {
+            set_ether_type(packet, ethernet::IPV6)?;
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
             *ip = Ipv6Header {
                 version_class_label: Ipv6Header::first_word(0),

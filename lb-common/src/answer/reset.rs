@@ -5,7 +5,6 @@ use crate::connection::TcpFlags;
 use crate::flow::TCP;
 use crate::packet::{PacketResize, Parsed};
 use crate::wire::checksum::Sum;
-use crate::wire::ethernet::EthernetHeader;
 use crate::wire::tcp::TcpHeader;
 use zerocopy::network_endian::{U16, U32};
 
@@ -15,11 +14,10 @@ const LEN: u16 = 20;
 #[inline(never)]
 pub(super) fn write<P: PacketResize + ?Sized>(packet: &mut P, parsed: &Parsed) -> Option<()> {
     let offset = parsed.family.l4_offset();
-    let ethernet: EthernetHeader = *packet.load(0)?;
-    let reset = reset(packet.load(offset)?, parsed);
     set_frame_len(packet, offset + usize::from(LEN))?;
-    write_headers(packet, parsed, ethernet, TCP, LEN)?;
-    *packet.load_mut(offset)? = reset;
+    write_headers(packet, parsed, TCP, LEN)?;
+    let tcp: &mut TcpHeader = packet.load_mut(offset)?;
+    *tcp = reset(tcp, parsed);
     Some(())
 }
 

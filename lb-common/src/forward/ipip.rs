@@ -1,13 +1,12 @@
 //! IP-in-IP tunnels (RFC 2003, RFC 2473, RFC 4213): an outer header in front, and away with it at the server.
 
-use super::decrement_ttl;
 use crate::address::Address;
 use crate::packet::{Family, IP_OFFSET, PacketBytes, PacketResize, Parsed};
 use crate::server::Server;
 use crate::verdict::Reason;
 use crate::wire::checksum::ChecksumDelta;
 use crate::wire::ecn;
-use crate::wire::ethernet::{self, EthernetHeader};
+use crate::wire::ethernet::{self, EthernetHeader, set_ether_type};
 use crate::wire::ipv4::{DONT_FRAGMENT, IPIP, Ipv4Header};
 use crate::wire::ipv6::{IPV6_IN_IP, Ipv6Header};
 use zerocopy::network_endian::U16;
@@ -39,7 +38,7 @@ struct Inner {
     len: u16,
 }
 
-/// Puts an outer header from `server.source` to `server.address` in front, and takes one from the inner TTL.
+/// Puts an outer header from `server.source` to `server.address` in front.
 ///
 /// DSCP and ECN are copied (RFC 6040, normal mode). The outer don't-fragment bit is the inner one, and set for IPv6
 /// inside. The MAC addresses are left to [`super::set_frame_addresses`]. With the bit set the outer identification is 0 (RFC 6864, section 4.1), else the inner one.
@@ -54,7 +53,6 @@ pub fn encapsulate<P: PacketResize + ?Sized>(
     server: &Server,
 ) -> Result<(), Reason> {
     let inner = inner(packet, parsed, server).ok_or(Reason::Truncated)?;
-    decrement_ttl(packet, parsed.family).ok_or(Reason::Truncated)?;
     if server.address.is_v4() {
         packet.grow_head(20).ok_or(Reason::NoHeadroom)?;
         write_v4(packet, &inner, server)
@@ -125,13 +123,6 @@ fn write_v6<P: PacketBytes + ?Sized>(packet: &mut P, inner: &Inner, server: &Ser
         source: inner.source.octets(),
         destination: server.address.octets(),
     };
-    Some(())
-}
-
-#[inline]
-fn set_ether_type<P: PacketBytes + ?Sized>(packet: &mut P, ether_type: u16) -> Option<()> {
-    let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
-    ethernet.ether_type = U16::new(ether_type);
     Some(())
 }
 

@@ -1,6 +1,5 @@
-//! Forwarding methods, one a file, and the steps that all of them share.
+//! Forwarding methods, and the steps that all of them share: `dr` needs no other.
 
-pub mod dr;
 pub mod ipip;
 pub mod nat;
 

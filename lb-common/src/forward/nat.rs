@@ -23,8 +23,7 @@ pub enum End {
 /// Writes `address` and `port` into one end of the packet, with all checksums, and takes one from the TTL.
 ///
 /// A UDP checksum of zero stays zero, and a computed one that comes out as zero is sent as all ones (RFC 768).
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "one frame less on the program's stack of 512 bytes")]
+#[inline(never)]
 pub fn forward<P: PacketBytes + ?Sized>(
     packet: &mut P,
     parsed: &Parsed,
@@ -52,19 +51,22 @@ fn write_address<P: PacketBytes + ?Sized>(
     match family {
         Family::V4 => {
             let ip: &mut Ipv4Header = packet.load_mut(IP_OFFSET)?;
-            match end {
-                End::Destination => ip.destination = address.v4(),
-                End::Source => ip.source = address.v4(),
-            }
-            ip.checksum = delta.apply(ip.checksum);
-            ip.hop();
+            // The word of TTL and protocol is 0x100 less.
+            ip.ttl = ip.ttl.wrapping_sub(1);
+            ip.checksum = delta.replace(U16::new(0x100), U16::ZERO).apply(ip.checksum);
+            let place = match end {
+                End::Destination => &mut ip.destination,
+                End::Source => &mut ip.source,
+            };
+            *place = address.v4();
         }
         Family::V6 => {
             let ip: &mut Ipv6Header = packet.load_mut(IP_OFFSET)?;
-            match end {
-                End::Destination => ip.destination = address.octets(),
-                End::Source => ip.source = address.octets(),
-            }
+            let place = match end {
+                End::Destination => &mut ip.destination,
+                End::Source => &mut ip.source,
+            };
+            *place = address.octets();
             ip.hop();
         }
     }

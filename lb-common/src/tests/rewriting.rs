@@ -5,7 +5,6 @@ use crate::address::Address;
 use crate::answer::{self, Answer};
 use crate::flow::{TCP, UDP};
 use crate::forward::{decrement_ttl, ipip, nat, nat::End, set_frame_addresses, too_big};
-use crate::packet::Family;
 use crate::server::{Method, Server, mac_word};
 use crate::verdict::Reason;
 use proptest::prelude::*;
@@ -101,7 +100,7 @@ fn an_answer_is_whole_and_addressed_to_the_client() {
         let packet = parsed(&frame).unwrap();
         answer::write(&mut frame, &packet, answer).unwrap();
         assert!(checksums_hold(&frame), "{answer:?} v6 {v6} protocol {protocol}");
-        assert_eq!(frame.0[..12], [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+        assert_eq!(frame.0[12..14], if v6 { [0x86, 0xdd] } else { [8, 0] });
         let address = if v6 { 38..54 } else { 30..34 };
         let client = if v6 { packet.source.octets().to_vec() } else { packet.source.v4().to_vec() };
         assert_eq!(frame.0[address], client[..]);
@@ -179,9 +178,7 @@ proptest! {
         let tunnelled = ipip::tunnelled(&there).unwrap();
         prop_assert_eq!((tunnelled.outer, tunnelled.inner), (server.address, packet.destination));
         ipip::decapsulate(&mut there, &tunnelled).unwrap();
-        let mut want = before;
-        decrement_ttl(&mut want, if v6 { Family::V6 } else { Family::V4 }).unwrap();
-        prop_assert_eq!(there, want);
+        prop_assert_eq!(there, before);
     }
 
     #[test]

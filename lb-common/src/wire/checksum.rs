@@ -96,13 +96,11 @@ const fn address(address: &Address) -> u64 {
     halves(high) + halves(low)
 }
 
+/// Both halves together, with the carry: the high half of a sum with itself, halves exchanged. Zero only of zero.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "33, 18, 17 and 16 bits are left")]
 const fn fold(sum: u64) -> u16 {
-    let sum = halves(sum);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    ((sum >> 16) + (sum & 0xffff)) as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]

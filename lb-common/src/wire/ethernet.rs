@@ -1,5 +1,6 @@
 //! Ethernet II, without tags: tagged frames are not ours.
 
+use crate::packet::PacketBytes;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -20,11 +21,10 @@ pub struct EthernetHeader {
     pub ether_type: U16,
 }
 
-impl EthernetHeader {
-    /// The header of an answer: addresses swapped.
-    #[inline]
-    #[must_use]
-    pub const fn answered(&self) -> Self {
-        Self { destination: self.source, source: self.destination, ether_type: self.ether_type }
-    }
+/// Says what follows the header.
+#[inline]
+pub fn set_ether_type<P: PacketBytes + ?Sized>(packet: &mut P, ether_type: u16) -> Option<()> {
+    let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
+    ethernet.ether_type = U16::new(ether_type);
+    Some(())
 }
