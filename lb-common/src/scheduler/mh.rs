@@ -6,7 +6,7 @@
 
 use super::{MAX_TABLE, Member};
 use crate::server::ServerRef;
-use alloc::collections::BinaryHeap;
+use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -25,68 +25,105 @@ pub fn table_size(servers: usize) -> usize {
 struct Claimant {
     server: ServerRef,
     weight: u64,
-    claims: u64,
     order: usize,
     next: usize,
     skip: usize,
 }
 
 impl Claimant {
-    fn due(&self, other: &Self) -> Ordering {
-        let (mine, theirs) = ((2 * self.claims + 1) * other.weight, (2 * other.claims + 1) * self.weight);
-        mine.cmp(&theirs).then(self.order.cmp(&other.order))
+    /// Claims its next free slot.
+    fn claim(&mut self, table: &mut [ServerRef]) {
+        while table.get(self.next).is_some_and(|slot| *slot != ServerRef::NONE) {
+            self.next += self.skip;
+            if self.next >= table.len() {
+                self.next -= table.len();
+            }
+        }
+        if let Some(slot) = table.get_mut(self.next) {
+            *slot = self.server;
+        }
     }
 }
 
-impl Ord for Claimant {
+/// The servers of one weight, in their order: they are due at the same times, one after the other.
+struct Class {
+    weight: u64,
+    claimants: Vec<Claimant>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Claims that each has made, and those before the turn one more.
+    claims: u64,
+}
+
+impl Class {
+    fn claim(&mut self, table: &mut [ServerRef]) {
+        if let Some(claimant) = self.claimants.get_mut(self.turn) {
+            claimant.claim(table);
+        }
+        self.turn += 1;
+        if self.turn >= self.claimants.len() {
+            (self.turn, self.claims) = (0, self.claims + 1);
+        }
+    }
+
+    fn due(&self, other: &Self) -> Ordering {
+        let (mine, theirs) = ((2 * self.claims + 1) * other.weight, (2 * other.claims + 1) * self.weight);
+        mine.cmp(&theirs).then_with(|| self.order().cmp(&other.order()))
+    }
+
+    fn order(&self) -> Option<usize> {
+        self.claimants.get(self.turn).map(|claimant| claimant.order)
+    }
+}
+
+impl Ord for Class {
     /// Reversed: the heap's greatest is the one that is due first.
     fn cmp(&self, other: &Self) -> Ordering {
         other.due(self)
     }
 }
 
-impl PartialOrd for Claimant {
+impl PartialOrd for Class {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Claimant {
+impl PartialEq for Class {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Claimant {}
+impl Eq for Class {}
 
 pub(super) fn fill(members: &[Member], size: usize) -> Vec<ServerRef> {
-    if members.is_empty() {
-        return Vec::new();
-    }
-    let mut heap = claimants(members, size);
-    let mut table = vec![ServerRef::NONE; size];
-    for _ in 0..size {
-        let Some(mut claimant) = heap.pop() else { break };
-        while table.get(claimant.next).is_some_and(|slot| *slot != ServerRef::NONE) {
-            claimant.next = (claimant.next + claimant.skip) % size;
+    let mut table = vec![ServerRef::NONE; if members.is_empty() { 0 } else { size }];
+    let mut classes = classes(members, size);
+    for _ in 0..table.len() {
+        if let Some(mut class) = classes.peek_mut() {
+            class.claim(&mut table);
         }
-        if let Some(slot) = table.get_mut(claimant.next) {
-            *slot = claimant.server;
-        }
-        claimant.claims += 1;
-        heap.push(claimant);
     }
     table
 }
 
-fn claimants(members: &[Member], size: usize) -> BinaryHeap<Claimant> {
+fn classes(members: &[Member], size: usize) -> BinaryHeap<Class> {
+    let mut by_weight: BTreeMap<u64, Vec<Claimant>> = BTreeMap::new();
+    for claimant in claimants(members, size) {
+        by_weight.entry(claimant.weight).or_default().push(claimant);
+    }
+    let class = |(weight, claimants)| Class { weight, claimants, turn: 0, claims: 0 };
+    by_weight.into_iter().map(class).collect()
+}
+
+fn claimants(members: &[Member], size: usize) -> Vec<Claimant> {
     let mut identified: Vec<(u64, &Member)> =
         members.iter().map(|member| (identity(member), member)).collect();
     identified.sort_by_key(|(identity, member)| (*identity, member.address, member.port));
     let claimant = |(order, (identity, member)): (usize, (u64, &Member))| Claimant {
         server: member.server,
         weight: u64::from(member.weight),
-        claims: 0,
         order,
         next: modulo(identity, size),
         skip: modulo(identity.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7, size - 1) + 1,
@@ -118,11 +155,7 @@ mod tests {
     /// The paper's pseudo-code (section 3.4), for equal weights.
     fn paper(members: &[Member]) -> Vec<ServerRef> {
         let size = table_size(members.len());
-        let sorted: Vec<Claimant> = {
-            let mut all = claimants(members, size).into_vec();
-            all.sort_by_key(|claimant| claimant.order);
-            all
-        };
+        let sorted = claimants(members, size);
         let permutation =
             |claimant: &Claimant| (0..size).map(|j| (claimant.next + j * claimant.skip) % size).collect();
         let permutations: Vec<Vec<usize>> = sorted.iter().map(permutation).collect();
@@ -148,6 +181,32 @@ mod tests {
         for count in [1, 2, 7, 30] {
             let members = members(&vec![1; count]);
             assert_eq!(Scheduler::Mh.fill(&members), paper(&members), "{count} servers");
+        }
+    }
+
+    /// Each claim goes to the server whose time comes first, of all servers.
+    fn by_time(members: &[Member]) -> Vec<ServerRef> {
+        let size = table_size(members.len());
+        let mut all: Vec<(Claimant, u64)> =
+            claimants(members, size).into_iter().map(|one| (one, 0)).collect();
+        let mut table = vec![ServerRef::NONE; size];
+        for _ in 0..size {
+            // Whole numbers, as all weights divide the product.
+            let time = |(one, claims): &(Claimant, u64)| ((2 * claims + 1) * 5_040 / one.weight, one.order);
+            let first = all.iter_mut().min_by_key(|one| time(one)).unwrap();
+            first.0.claim(&mut table);
+            first.1 += 1;
+        }
+        table
+    }
+
+    #[test]
+    fn weights_give_the_table_of_all_times_in_order() {
+        let rows: [&[u32]; 5] =
+            [&[1, 2, 3, 4, 5], &[7, 7, 1, 1, 3, 7], &[2, 4, 8, 2, 4, 8], &[1, 1, 1, 10], &[9, 6]];
+        for weights in rows {
+            let members = members(weights);
+            assert_eq!(Scheduler::Mh.fill(&members), by_time(&members), "{weights:?}");
         }
     }
 
