@@ -1,41 +1,47 @@
-//! A server that goes out of rotation: from the call until its state byte and its slots have changed in the kernel.
+//! A server that goes down: from the decision until its state byte, and then its slots, have changed in the kernel.
 //!
-//! There are no health checks yet: the server is drained.
+//! What was decided is not stored first, and the network is not asked: that a server is down is nothing that an operator
+//! wants. So this is the datapath's part and reconcile's, in one process. No health check decides it yet.
 
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use aya::maps::{Array, Map, MapData};
+use anyhow::{Context as _, Result, ensure};
 use lb_common::address::Address;
-use lb_common::server::{Server, ServerRef, ServerState};
-use lb_common::slots::Slot;
-use lb_ctl::api::Change;
-use lb_ctl::datapath::{Reader, read_pins};
-use lb_tests::lab::interrupted;
+use lb_common::flow::TCP;
+use lb_common::scheduler::Scheduler;
+use lb_common::server::{Method, ServerState};
+use lb_common::service::{FLAG_UNTRACKED, ServiceKey, Timeouts};
+use lb_ctl::agent::ids::Quarantine;
+use lb_ctl::agent::reconcile::{Moment, Pace, reconcile};
+use lb_ctl::agent::tables::{Device, Server, Service, Tables};
+use lb_ctl::datapath::Datapath;
+use lb_ctl::datapath::tables::Write;
 use lb_tests::measure::{self, Sink};
-use zerocopy::transmute;
-
-use crate::agent::{Agent, address, pool, service};
 
 /// Its rows.
 pub(crate) const ROWS: [&str; 2] = ["server-down-state", "server-down-slots"];
 
 const ROUNDS: usize = 15;
-const DEADLINE: Duration = Duration::from_secs(10);
-const NAME: &str = "web";
+const SERVERS: u8 = 100;
+const PORT: u16 = 80;
+const VIP: Address = Address::from_v4([192, 0, 2, 10]);
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-/// Drains and undrains one of 100 servers of an `mh` service.
-pub(crate) fn rows(agent: &Agent, rows: Sink<'_>) -> Result<()> {
-    let file = agent.file("one.toml", &format!("{}{}", service(NAME, 80, "mh"), pool(NAME)))?;
-    agent.lb(&format!("apply {file} --yes"))?;
+/// One of 100 servers of an `mh` service goes, in tables of the usual sizes.
+pub(crate) fn rows(rows: Sink<'_>) -> Result<()> {
+    let mut datapath = Datapath::open_unpinned_with(&[])?;
+    follow(&mut datapath, ServerState::Up)?;
+    let (&id, _) = datapath.snapshot()?.servers.first_key_value().context("there is no server")?;
     let (mut state, mut slots) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (of_state, of_slots) = drain(agent)?;
-        state.push(of_state.as_secs_f64() * 1e3);
-        slots.push(of_slots.as_secs_f64() * 1e3);
-        let (pool, server) = (NAME.to_owned(), "s0".to_owned());
-        agent.change(Change::ServerUndrain { pool, server })?;
+        let began = Instant::now();
+        datapath.apply(&[Write::ServerState(id, ServerState::Down)])?;
+        state.push(began.elapsed().as_secs_f64() * 1e3);
+        follow(&mut datapath, ServerState::Down)?;
+        slots.push(began.elapsed().as_secs_f64() * 1e3);
+        ensure!(!is_named(&datapath, id)?, "a slot still names the server");
+        follow(&mut datapath, ServerState::Up)?;
     }
     for (name, rounds) in ROWS.into_iter().zip([state, slots]) {
         rows(measure::row(name, "ms", rounds)?)?;
@@ -43,103 +49,46 @@ pub(crate) fn rows(agent: &Agent, rows: Sink<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How long it takes until the state byte and the slots have followed a drain.
-fn drain(agent: &Agent) -> Result<(Duration, Duration)> {
-    let reader = read_pins(&agent.bpffs())?.context("nothing is pinned")?.reader;
-    let place = Place::of(&reader)?;
-    let watch = Watch::open(agent)?;
-    let ready = Barrier::new(2);
-    let (began, seen) = std::thread::scope(|scope| {
-        let watching = scope.spawn(|| {
-            ready.wait();
-            watch.follow(&place)
-        });
-        ready.wait();
-        let began = Instant::now();
-        let (pool, server) = (NAME.to_owned(), "s0".to_owned());
-        let drained = agent.change(Change::ServerDrain { pool, server });
-        let seen = watching.join().unwrap_or_else(|_| bail!("the watch failed"));
-        drained.and(seen).map(|seen| (began, seen))
-    })?;
-    ensure!(Place::of(&reader).is_err(), "a slot still names the server");
-    Ok((seen.0.saturating_duration_since(began), seen.1.saturating_duration_since(began)))
+/// Whether new flows find the server by their slots.
+fn is_named(datapath: &Datapath, id: u32) -> Result<bool> {
+    Ok(datapath.snapshot()?.slots.values().flatten().any(|slot| slot.current().id() == id))
 }
 
-/// Where the tables name the server.
-struct Place {
-    server: u32,
-    service: u32,
-    view: u64,
-    /// One of its slots.
-    slot: u32,
-    reference: ServerRef,
+/// Makes the kernel's tables those of a first server in `state`. Slots that it gets back do so at once.
+fn follow(datapath: &mut Datapath, state: ServerState) -> Result<()> {
+    let pace = if state == ServerState::Up { Pace::Whole } else { Pace::Step };
+    let moment = Moment { quarantine: &Quarantine::default(), pace, now: 0 };
+    let plan = reconcile(&tables(state), &datapath.snapshot()?, moment);
+    let plan = plan.context("the tables are too small")?;
+    Ok(datapath.apply(&plan.writes)?)
 }
 
-impl Place {
-    /// Where they name server 0 of the only service.
-    fn of(reader: &Reader) -> Result<Self> {
-        let tables = reader.snapshot()?;
-        let address: std::net::IpAddr = address(0).parse()?;
-        let ours = |server: &Server| {
-            server.address == Address::from(address) && server.state != ServerState::Gone as u8
-        };
-        let (&id, server) =
-            tables.servers.iter().find(|(_, server)| ours(server)).context("there is no such server")?;
-        let reference = ServerRef::new(id, server.generation);
-        let (&service, &view) = tables.services.first_key_value().context("there is no service")?;
-        let range = tables.views.get(&view).context("the service has no view")?.slots;
-        let slots = tables.slots.get(&range.first).context("the view has no slots")?;
-        let (slot, _) = (range.first..)
-            .zip(slots)
-            .find(|(_, slot)| slot.current() == reference)
-            .context("no slot names the server")?;
-        Ok(Self { server: id, service, view: view.into(), slot, reference })
-    }
-}
-
-/// The tables that change, opened by their pins.
-struct Watch {
-    servers: Array<MapData, [u8; 64]>,
-    services: Array<MapData, u64>,
-    slots: Array<MapData, u64>,
-}
-
-impl Watch {
-    fn open(agent: &Agent) -> Result<Self> {
-        let map = |name: &str| -> Result<Map> {
-            let path = agent.bpffs().join("maps").join(name);
-            Ok(Map::Array(
-                MapData::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))?,
-            ))
-        };
-        Ok(Self {
-            servers: map("SERVERS")?.try_into()?,
-            services: map("SERVICES")?.try_into()?,
-            slots: map("SLOTS")?.try_into()?,
-        })
-    }
-
-    /// When the state byte had changed, and when the slot had: itself, or because the service has another view. A slot that lingers from now on names the same server.
-    fn follow(&self, place: &Place) -> Result<(Instant, Instant)> {
-        let state = until(|| {
-            let server: Server = transmute!(self.servers.get(&place.server, 0)?);
-            Ok(server.state != ServerState::Up as u8)
-        })?;
-        let slots = until(|| {
-            Ok(self.services.get(&place.service, 0)? != place.view
-                || Slot(self.slots.get(&place.slot, 0)?).current() != place.reference)
-        })?;
-        Ok((state, slots))
-    }
-}
-
-/// When `changed` was first so: looked at without a pause, as what is waited for takes microseconds.
-fn until(mut changed: impl FnMut() -> Result<bool>) -> Result<Instant> {
-    let began = Instant::now();
-    loop {
-        if changed()? {
-            return Ok(Instant::now());
-        }
-        ensure!(began.elapsed() < DEADLINE && !interrupted(), "nothing changed within {DEADLINE:?}");
-    }
+fn tables(first: ServerState) -> Tables {
+    let server = |number: u8| Server {
+        pool: "web".to_owned(),
+        name: number.to_string(),
+        address: Address::from_v4([10, 0, 0, number]),
+        port: 0,
+        method: Method::Dr,
+        weight: 1,
+        state: if number == 0 { first } else { ServerState::Up },
+        leaving: false,
+        next_hop: Some((1, MAC)),
+        mtu: 1_500,
+        source: Address::UNSPECIFIED,
+        source_bits: 0,
+    };
+    let service = Service {
+        name: "web".to_owned(),
+        keys: [ServiceKey::new(VIP, PORT.into(), TCP)].into(),
+        address: VIP,
+        port: PORT,
+        protocol: TCP,
+        scheduler: Scheduler::Mh,
+        flags: FLAG_UNTRACKED,
+        timeouts: Timeouts::default(),
+        servers: (0..SERVERS).map(server).collect(),
+    };
+    let devices = BTreeMap::from([(1, Device { mac: MAC, mtu: 1_500 })]);
+    Tables { flags: 0, sample_period: 0, answers_per_second: 0, devices, services: vec![service] }
 }

@@ -4,9 +4,9 @@
 mod agent;
 mod apply;
 mod down;
+mod drain;
 mod maglev;
 mod memory;
-mod tables;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -26,7 +26,7 @@ struct Arguments {
 }
 
 /// The rows that take an agent.
-const OF_AGENT: [&[&str]; 3] = [&memory::START, &down::ROWS, &apply::ROWS];
+const OF_AGENT: [&[&str]; 3] = [&memory::START, &drain::ROWS, &apply::ROWS];
 
 fn main() -> Result<()> {
     let Arguments { rows: part, .. } = Arguments::parse();
@@ -34,19 +34,19 @@ fn main() -> Result<()> {
     let wanted = |name: &str| name.contains(&part);
     let rows = &mut |row: Row| if wanted(&row.name) { measure::print(&row) } else { Ok(()) };
     maglev::rows(&wanted, rows)?;
-    if wanted(tables::ROW) {
-        tables::rows(rows)?;
+    if down::ROWS.iter().any(|name| wanted(name)) {
+        down::rows(rows)?;
     }
-    let [start, down, apply] = OF_AGENT.map(|names| names.iter().any(|name| wanted(name)));
-    if !start && !down && !apply {
+    let [start, drain, apply] = OF_AGENT.map(|names| names.iter().any(|name| wanted(name)));
+    if !start && !drain && !apply {
         return Ok(());
     }
     let agent = Agent::start()?;
     if start {
         memory::start(&agent, rows)?;
     }
-    if down {
-        down::rows(&agent, rows)?;
+    if drain {
+        drain::rows(&agent, rows)?;
     }
     if apply {
         apply::rows(&agent, rows)?;
