@@ -1,4 +1,4 @@
-//! What is counted, per CPU; rates are made in user space. And the settings of the program.
+//! What is counted, per CPU, and what is kept of it; rates and sums are made in user space. And the settings of the program.
 
 use crate::maps::{MAX_HOLD_MS, SETTING_ANY_PORT, SETTING_NAT};
 use crate::server::{Method, ServerRef};

@@ -104,8 +104,8 @@ pub const FLAG_UNTRACKED: u8 = 4;
 
 /// Value of `VIEWS`: all that the program must know of a service. Immutable while a service points to it.
 ///
-/// It repeats the VIP and protocol because a look-up in `SERVICE_KEYS` may return another key's value while
-/// elements are reused (design.md, section 4); the program compares and passes what does not fit.
+/// It has the VIP, which `SERVICE_INDEX` leaves to be compared, and the protocol, because a look-up in `SERVICE_KEYS` may return
+/// another key's value while elements are reused; what does not fit is not this service's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct View {

@@ -15,7 +15,7 @@ pub enum Kind {
 
 macro_rules! reasons {
     ($($name:ident = $number:literal, $kind:ident, $word:literal, $text:literal;)*) => {
-        /// Why a packet met its verdict. The number is the index of its counter.
+        /// Why a packet met its verdict. The number is the index of its counter; what is forwarded is counted by servers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Reason {
@@ -51,7 +51,7 @@ reasons! {
     IpOptions = 3, Pass, "ip-options", "An IPv4 header with options.";
     NotTcpOrUdp = 4, Pass, "not-tcp-or-udp", "Another protocol, or an IPv6 extension header.";
     NotAService = 5, Pass, "not-a-service", "No service has this address, port and protocol.";
-    NotReady = 6, Pass, "not-ready", "The tables of the service are not complete.";
+    NotReady = 6, Pass, "not-ready", "The tables of the service do not fit each other.";
     ForwardedDr = 7, Forward, "forwarded-dr", "Forwarded by direct routing.";
     ForwardedNat = 8, Forward, "forwarded-nat", "Forwarded by nat, destination rewritten.";
     ForwardedIpip = 9, Forward, "forwarded-ipip", "Forwarded through an IP-in-IP tunnel.";

@@ -31,7 +31,7 @@ fn id_of_any_port(parsed: &Parsed) -> u32 {
     maps::service_id(&ServiceKey::new(parsed.destination, U16::ZERO, parsed.protocol))
 }
 
-/// The service `id`, if it is one that the packet is for; 0 is none.
+/// The service `id`, if it is one that the packet is for; 0 is none, and so is a service that was removed meanwhile.
 ///
 /// The index leaves the VIP to be compared, and a look-up in a hash map may return the value of a key that took over the
 /// element meanwhile.
@@ -40,10 +40,9 @@ fn confirmed(parsed: &Parsed, id: u32) -> Result<Option<Service>, Reason> {
     if id == 0 {
         return Ok(None);
     }
-    let view = maps::view_of(id).ok_or(Reason::NotReady)?;
-    if view.address != parsed.destination {
+    let Some(view) = maps::view_of(id).filter(|view| view.address == parsed.destination) else {
         return Ok(None);
-    }
+    };
     let other_port = view.port != U16::ZERO && view.port != parsed.destination_port;
     if view.protocol != parsed.protocol || other_port {
         return Err(Reason::NotReady);

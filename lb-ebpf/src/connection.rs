@@ -6,7 +6,7 @@ use crate::pair;
 use crate::schedule;
 use crate::subprograms;
 use crate::untracked;
-use crate::work::Work;
+use crate::work::{Terms, Work};
 use lb_common::connection::{Connection, Decision, RENEWAL_MS, Rules, Segment, TcpState, decide};
 use lb_common::flow::{FlowKey, UDP};
 use lb_common::server::{Method, Server, ServerState, mac_of, mac_word};
@@ -38,7 +38,7 @@ struct Client<'a> {
 
 /// The server of a client's packet, remembered as the service wants it; none with the verdict.
 #[inline]
-pub(crate) fn server_of(work: &mut Work, view: &View) -> Option<&'static Server> {
+pub(crate) fn server_of(work: &mut Work, (view, settings): Terms<'_>) -> Option<&'static Server> {
     let flow = work.parsed.client_flow(work.service);
     if view.is_untracked()
         && let Some(chosen) = untracked::settled(&flow, view)
@@ -56,7 +56,7 @@ pub(crate) fn server_of(work: &mut Work, view: &View) -> Option<&'static Server>
         return Some(server);
     }
     work.verdict = Verdict::drop(Reason::NoServer);
-    let left = subprograms::follow(work, view, Entry::element(entry));
+    let left = subprograms::follow(work, view, Entry::element(entry), settings);
     if left == ADOPT {
         subprograms::adopt(work, view);
     } else if left != DONE {
@@ -100,13 +100,13 @@ const OPEN_IN_CONNECTIONS: u32 = 4;
 
 /// Finds the server of a packet that opens, changes or ends a connection, or belongs to none; or what is to be done for it.
 #[inline]
-pub(crate) fn follow(work: &mut Work, view: &View, entry: Entry) -> Result<u32, Reason> {
+pub(crate) fn follow(work: &mut Work, (view, settings): Terms<'_>, entry: Entry) -> Result<u32, Reason> {
     let flow = work.parsed.client_flow(work.service);
     let now = work.now();
     let known =
         if entry.is_none() { opening(&flow, view, now) } else { Known { entry, table: Table::Connections } };
     let is_known = known.table != Table::Neither;
-    if !is_known && work.parsed.segment() != Segment::Syn && maps::copying(now) {
+    if !is_known && work.parsed.segment() != Segment::Syn && settings.holds(now) {
         return Err(Reason::Migrating);
     }
     let reference = known.entry.connection.server;

@@ -78,12 +78,6 @@ pub(crate) fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
-/// Whether the tables are being copied, so that a known flow may be missing. Asked about flows that were not found.
-#[inline]
-pub(crate) fn copying(now: u32) -> bool {
-    settings().is_some_and(|settings| settings.holds(now))
-}
-
 /// Whether this packet is the one in `period` that is sampled.
 #[inline]
 pub(crate) fn is_one_in(period: u32) -> bool {
@@ -276,12 +270,12 @@ pub(crate) fn server_traffic(server: ServerRef) -> Option<&'static mut Traffic> 
     SERVER_COUNTERS.get_ptr_mut(server.id()).map(|traffic| unsafe { &mut *traffic })
 }
 
-/// Takes one answer from this CPU's allowance.
+/// Takes one answer from this CPU's allowance, of `per_second`.
 #[inline]
-pub(crate) fn may_answer(now: u32) -> bool {
+pub(crate) fn may_answer(now: u32, per_second: u32) -> bool {
     let Some(bucket) = ANSWER_RATE.get_ptr_mut(0) else { return false };
     // SAFETY: the element is this CPU's own.
-    unsafe { &mut *bucket }.take(now, settings().map_or(0, |settings| settings.answers_per_second))
+    unsafe { &mut *bucket }.take(now, per_second)
 }
 
 /// Hands a sampled decision to the agent; a full buffer loses it.

@@ -6,12 +6,11 @@
 //! ```
 
 use crate::subprograms::{refuse, translate};
-use crate::work::Work;
+use crate::work::{Terms, Work};
 use crate::{account, classify, connection, forward, maps};
 use aya_ebpf::bindings::xdp_md;
 use core::mem::MaybeUninit;
 use lb_common::packet::parse;
-use lb_common::service::View;
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
 
@@ -36,12 +35,12 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
     match classify::service(&work.parsed, settings) {
         Ok(Some(service)) => {
             work.service = service.id;
-            work.verdict = serve(context, work, service.view).unwrap_or_else(|verdict| verdict);
+            work.verdict = serve(context, work, (service.view, settings)).unwrap_or_else(|verdict| verdict);
             if work.verdict.outcome == Outcome::Drop {
-                refuse(context, work, service.view);
+                refuse(context, work, service.view, settings);
             }
         }
-        Ok(None) if settings.nat() => _ = translate(context, work),
+        Ok(None) if settings.nat() => _ = translate(context, work, settings),
         Ok(None) => work.verdict = Verdict::pass(Reason::NotAService),
         Err(reason) => work.verdict = Verdict::pass(reason),
     }
@@ -51,9 +50,9 @@ fn ours(context: *mut xdp_md, work: &mut Work) {
 
 /// Sends a client's packet to a server.
 #[inline]
-fn serve(context: *mut xdp_md, work: &mut Work, view: &View) -> Result<Verdict, Verdict> {
+fn serve(context: *mut xdp_md, work: &mut Work, terms: Terms<'_>) -> Result<Verdict, Verdict> {
     let mut packet = XdpPacket::new(context);
     work.arrive(&packet)?;
-    let Some(server) = connection::server_of(work, view) else { return Err(work.verdict) };
+    let Some(server) = connection::server_of(work, terms) else { return Err(work.verdict) };
     Ok(forward::send(&mut packet, work, server))
 }

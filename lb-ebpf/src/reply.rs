@@ -6,6 +6,7 @@ use crate::forward::Exit;
 use crate::maps;
 use crate::work::Work;
 use lb_common::connection::TcpState;
+use lb_common::counters::Settings;
 use lb_common::flow::FlowKey;
 use lb_common::forward::nat::{self, End};
 use lb_common::packet::Parsed;
@@ -18,10 +19,10 @@ use zerocopy::network_endian::U16;
 ///
 /// While the tables are copied, what a nat server sends may be the answer of a flow that is not there yet.
 #[inline]
-pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work) -> Verdict {
+pub(crate) fn translate(packet: &mut XdpPacket, work: &mut Work, settings: &Settings) -> Verdict {
     let Some(flow) = reply_flow(&work.parsed) else { return Verdict::pass(Reason::NotAService) };
     let found = maps::connection(&flow).or_else(|| maps::half_open(&flow));
-    if found.is_none() && !maps::copying(work.now()) {
+    if found.is_none() && !settings.holds(work.now()) {
         return Verdict::pass(Reason::NotAService);
     }
     match (work.arrive(packet), found) {

@@ -9,6 +9,7 @@ use crate::work::Work;
 use crate::{answer, reply};
 use aya_ebpf::bindings::xdp_md;
 use lb_common::connection::Connection;
+use lb_common::counters::Settings;
 use lb_common::service::View;
 use lb_common::verdict::{Reason, Verdict};
 use lb_ebpf::xdp_packet::XdpPacket;
@@ -17,11 +18,18 @@ use lb_ebpf::xdp_packet::XdpPacket;
 /// be done else. `entry` is the element of `CONNECTIONS`, or null.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn follow(work: *mut Work, view: *const View, entry: *mut Connection) -> u32 {
+pub(crate) extern "C" fn follow(
+    work: *mut Work,
+    view: *const View,
+    entry: *mut Connection,
+    settings: *const Settings,
+) -> u32 {
     // SAFETY: the verifier sees to it that the pointers are null or to whole values.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return DONE };
+    // SAFETY: as above.
+    let Some(settings) = (unsafe { settings.as_ref() }) else { return DONE };
     let entry = if entry.is_null() { Entry::NONE } else { Entry::of(entry) };
-    connection::follow(work, view, entry).unwrap_or_else(|reason| {
+    connection::follow(work, (view, settings), entry).unwrap_or_else(|reason| {
         work.verdict = Verdict::drop(reason);
         DONE
     })
@@ -58,19 +66,28 @@ fn noted(work: &mut Work, done: Result<(), Reason>) -> u32 {
 /// Sends a nat server's answer to its client.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn translate(context: *mut xdp_md, work: *mut Work) -> u32 {
+pub(crate) extern "C" fn translate(context: *mut xdp_md, work: *mut Work, settings: *const Settings) -> u32 {
     // SAFETY: as in `follow`.
-    let Some(work) = (unsafe { work.as_mut() }) else { return 0 };
-    work.verdict = reply::translate(&mut XdpPacket::new(context), work);
+    let (Some(work), Some(settings)) = (unsafe { work.as_mut() }, unsafe { settings.as_ref() }) else {
+        return 0;
+    };
+    work.verdict = reply::translate(&mut XdpPacket::new(context), work, settings);
     0
 }
 
 /// Answers a packet that a stage dropped, if it may be answered.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn refuse(context: *mut xdp_md, work: *mut Work, view: *const View) -> u32 {
+pub(crate) extern "C" fn refuse(
+    context: *mut xdp_md,
+    work: *mut Work,
+    view: *const View,
+    settings: *const Settings,
+) -> u32 {
     // SAFETY: as in `follow`.
     let (Some(work), Some(view)) = (unsafe { work.as_mut() }, unsafe { view.as_ref() }) else { return 0 };
-    work.verdict = answer::refuse(&mut XdpPacket::new(context), work, view);
+    // SAFETY: as in `follow`.
+    let Some(settings) = (unsafe { settings.as_ref() }) else { return 0 };
+    work.verdict = answer::refuse(&mut XdpPacket::new(context), work, (view, settings));
     0
 }

@@ -1,14 +1,19 @@
 //! What the stages know of one packet: read by each, written by few.
 
 use core::mem::MaybeUninit;
+use lb_common::counters::Settings;
 use lb_common::packet::{Family, PacketBytes as _, Parsed};
 use lb_common::server::{ServerRef, mac_word};
+use lb_common::service::View;
 use lb_common::verdict::{Outcome, Reason, Verdict};
 use lb_common::wire::ethernet::EthernetHeader;
 use lb_ebpf::xdp_packet::XdpPacket;
 use lb_ebpf::zeroed::zeroed;
 
 use crate::maps;
+
+/// What holds for a packet of a service: the service's view, and the settings.
+pub(crate) type Terms<'a> = (&'a View, &'a Settings);
 
 /// One packet on its way through the stages. Plain data: it is passed by pointer to functions of their own.
 ///

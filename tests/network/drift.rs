@@ -87,6 +87,11 @@ fn what_a_stranger_writes_into_the_tables_is_undone_and_told() -> Result<()> {
     let mut keys = HashMap::<_, [u64; 3], u32>::try_from(Map::HashMap(map(&balanced, "SERVICE_KEYS")?))?;
     let key = keys.keys().next().context("no service has a key")??;
     keys.remove(&key)?;
+    let mut index = Array::<_, u64>::try_from(Map::Array(map(&balanced, "SERVICE_INDEX")?))?;
+    let words: Vec<u64> = index.iter().collect::<Result<_, _>>()?;
+    for (place, _) in (0..).zip(words).filter(|(_, word)| *word != 0) {
+        index.set(place, 0, 0)?;
+    }
     let lines = next_repair(&balanced, 1)?;
     let vip = balanced.site.vip(Family::V4);
     let wanted =

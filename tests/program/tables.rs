@@ -108,7 +108,7 @@ fn a_removed_server_does_not_keep_the_servers_end_of_a_flow() {
 fn a_service_without_a_view_passes() {
     let mut program = LoadedProgram::load(&V4.both(Dr));
     program.apply(&[Write::Service(1, 0)]);
-    program.expect(&V4.syn().build(), &passes(NotReady));
+    program.expect(&V4.syn().build(), &passes(NotAService));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! IP-in-IP tunnels (RFC 2003, RFC 2473, RFC 4213): an outer header in front, and away with it at the server.
 
+use super::set_ether_type;
 use crate::address::Address;
 use crate::packet::{Family, IP_OFFSET, PacketBytes, PacketResize, Parsed};
 use crate::server::Server;
 use crate::verdict::Reason;
 use crate::wire::checksum::ChecksumDelta;
 use crate::wire::ecn;
-use crate::wire::ethernet::{self, EthernetHeader, set_ether_type};
+use crate::wire::ethernet::{self, EthernetHeader};
 use crate::wire::ipv4::{DONT_FRAGMENT, IPIP, Ipv4Header};
 use crate::wire::ipv6::{IPV6_IN_IP, Ipv6Header};
 use zerocopy::network_endian::U16;

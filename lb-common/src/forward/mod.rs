@@ -9,6 +9,7 @@ use crate::verdict::Reason;
 use crate::wire::ethernet::EthernetHeader;
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv6::Ipv6Header;
+use zerocopy::network_endian::U16;
 
 impl Method {
     /// Why a packet that went out by this method was counted.
@@ -70,5 +71,13 @@ pub fn set_frame_addresses<P: PacketBytes + ?Sized>(
 ) -> Option<()> {
     let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
     (ethernet.destination, ethernet.source) = (mac_of(destination), mac_of(source));
+    Some(())
+}
+
+/// Says in the frame's header what follows it.
+#[inline]
+pub(crate) fn set_ether_type<P: PacketBytes + ?Sized>(packet: &mut P, ether_type: u16) -> Option<()> {
+    let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
+    ethernet.ether_type = U16::new(ether_type);
     Some(())
 }

@@ -1,6 +1,5 @@
 //! Ethernet II, without tags: tagged frames are not ours.
 
-use crate::packet::PacketBytes;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -19,12 +18,4 @@ pub struct EthernetHeader {
     pub source: [u8; 6],
     /// What follows.
     pub ether_type: U16,
-}
-
-/// Says what follows the header.
-#[inline]
-pub fn set_ether_type<P: PacketBytes + ?Sized>(packet: &mut P, ether_type: u16) -> Option<()> {
-    let ethernet: &mut EthernetHeader = packet.load_mut(0)?;
-    ethernet.ether_type = U16::new(ether_type);
-    Some(())
 }

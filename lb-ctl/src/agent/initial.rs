@@ -107,7 +107,8 @@ fn refuse_loss(kernel: &Kernel, config: &Config, (source, bpffs): (&str, &Path))
         .into_iter()
         .flat_map(|service| service.keys)
         .collect();
-    let lost: Vec<_> = kernel.service_keys.keys().filter(|key| !kept.contains(key)).collect();
+    let known: BTreeSet<&ServiceKey> = kernel.service_keys.keys().chain(kernel.stale_keys.keys()).collect();
+    let lost: Vec<_> = known.into_iter().filter(|key| !kept.contains(key)).collect();
     if lost.is_empty() {
         return Ok(());
     }

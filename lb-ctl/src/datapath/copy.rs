@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Words,
     /// A hash map that the agent alone writes.
     Elements,
-    /// What programs count in: copied as late as can be.
+    /// What is counted: copied as late as can be.
     Counts,
     /// The settings, which a version may give another size.
     Settings,

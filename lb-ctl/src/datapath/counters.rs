@@ -44,8 +44,8 @@ impl Maps {
             let traffic = self.counted_by(id)?;
             add(&mut counted.servers, id, traffic);
             let is_folded = |retired: &Retired| retired.folding == reference(id, &server);
-            if !retired.get(&server.service).is_some_and(is_folded) {
-                add(&mut counted.services, server.service, traffic);
+            if !retired.get(&self.place_of(&server)).is_some_and(is_folded) {
+                add(&mut counted.services, self.place_of(&server), traffic);
                 methods =
                     Method::from_byte(server.method).map_or(methods, |method| methods.with(method, traffic));
             }
@@ -69,12 +69,12 @@ impl Maps {
     ///
     /// An agent that is killed between the writes leaves a note of it, so that nothing is counted twice.
     pub(super) fn retire_server(&self, id: u32) -> Result<()> {
-        let Some(server) = self.known_server(id) else { return Ok(()) };
         let traffic = self.counted_by(id)?;
         if traffic == Traffic::default() {
             return Ok(());
         }
-        let place = if server.service < self.service_counters.entries() { server.service } else { FORMER };
+        let Some(server) = self.known_server(id) else { return self.server_counters.clear(id) };
+        let place = self.place_of(&server);
         let folding = reference(id, &server);
         let retired = self.settled(place, folding)?;
         let sum = match Method::from_byte(server.method) {
@@ -84,6 +84,11 @@ impl Maps {
         self.service_counters.set(&place, &Retired { folding, ..sum })?;
         self.server_counters.clear(id)?;
         self.service_counters.set(&place, &Retired { folding: ServerRef::NONE, ..sum })
+    }
+
+    /// The element of `SERVICE_COUNTERS` for a server.
+    fn place_of(&self, server: &Server) -> u32 {
+        if server.service < self.service_counters.entries() { server.service } else { FORMER }
     }
 
     /// Adds what the former servers of a service counted to what those of former services did, by one call.

@@ -66,7 +66,7 @@ impl<K: Plain, V: Plain> Table<K, V> {
         self.map.delete(key.as_bytes()).map_err(self.failed("remove from"))
     }
 
-    /// Hands every element of a hash map to `visit`, in no order.
+    /// Hands every element to `visit`, those of a hash map in no order.
     ///
     /// What is there from beginning to end is seen once; what comes or goes meanwhile may be seen or not.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&K, &V) -> Result<()>) -> Result<()> {

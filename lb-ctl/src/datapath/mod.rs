@@ -64,7 +64,7 @@ use lb_common::counters::Settings;
 use lb_common::maps::SCHEMA_VERSION;
 use lock::Lock;
 use maps::Maps;
-use object::{DIRECTOR, LoadOptions, Loaded};
+use object::{LoadOptions, Loaded};
 use pins::Pins;
 use redirects::Redirects;
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ impl Datapath {
         let (debug_log, entries) = (options.debug_log, &capacities.entries());
         let load = LoadOptions { pins: Some(&directory), anew: None, debug_log, entries };
         fault::before("the pinned maps").map_err(error::kernel("pin the maps"))?;
-        let opened = Self::with(DIRECTOR.load(&load)?, Some(pins))?;
+        let opened = Self::with(rebuild::load(&directory, &load)?, Some(pins))?;
         fault::after("the pinned maps");
         let datapath = Self { _lock: Some(lock), debug_log, recovery, ..opened };
         let settings = datapath.maps.settings();

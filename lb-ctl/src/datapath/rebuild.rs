@@ -185,6 +185,17 @@ impl Plan<'_> {
     }
 }
 
+/// Loads the program with the maps that are pinned in `maps`, as `options` say. An index of services that was lost there is
+/// made from the keys before a packet asks it.
+pub(super) fn load(maps: &Path, options: &LoadOptions) -> Result<Loaded> {
+    let lost = schema::is_index_lost(maps)?;
+    let loaded = DIRECTOR.load(options)?;
+    if lost {
+        schema::fill_index(raw(maps, "SERVICE_KEYS")?, &raw(maps, schema::INDEX)?)?;
+    }
+    Ok(loaded)
+}
+
 /// Has packets of unknown flows wait, for no longer than [`MAX_HOLD_MS`] from now.
 pub(super) fn hold(maps: &Maps) -> Result<()> {
     // 0 is no hold.

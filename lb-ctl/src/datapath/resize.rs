@@ -3,9 +3,9 @@
 use super::capacities::Capacities;
 use super::error::{DatapathError, Result, kernel};
 use super::lock;
-use super::object::{DIRECTOR, LoadOptions, Loaded};
+use super::object::{LoadOptions, Loaded};
 use super::pins::{self, Pins};
-use super::rebuild::{Plan, Rebuilt, Step, raw};
+use super::rebuild::{self, Plan, Rebuilt, Step, raw};
 use super::recovery;
 use super::running::{self, Running};
 use super::schema;
@@ -73,7 +73,7 @@ impl Datapath {
     fn adopt(&mut self) -> Result<()> {
         let maps = self.pins()?.maps();
         let options = LoadOptions { pins: Some(&maps), debug_log: self.debug_log, ..LoadOptions::default() };
-        self.use_instead(DIRECTOR.load(&options)?)?;
+        self.use_instead(rebuild::load(&maps, &options)?)?;
         running::all(self.pins()?)?.iter().try_for_each(|link| link.run(self.program.as_fd()))
     }
 
@@ -133,7 +133,7 @@ pub fn upgrade(bpffs: &Path, migrate: bool) -> Result<Upgraded> {
 fn replace(pins: &Pins) -> Result<Upgraded> {
     let maps = pins.maps();
     pins::check_schema(&maps)?;
-    let loaded = DIRECTOR.load(&LoadOptions { pins: Some(&maps), ..LoadOptions::default() })?;
+    let loaded = rebuild::load(&maps, &LoadOptions { pins: Some(&maps), ..LoadOptions::default() })?;
     let own = tag(loaded.program.as_fd())?;
     let mut replaced = Vec::new();
     for link in running::all(pins)? {
@@ -165,9 +165,8 @@ fn migrate_from(pins: &Pins, from: u32) -> Result<Upgraded> {
         return Err(DatapathError::UnknownSchema { directory: maps, pinned: from, known });
     };
     let entries = |name: &&'static str| {
-        // A map that the older version did not have has the size that the program gives it.
-        let old = pins::open(&maps.join(name))?.map(|_| raw(&maps, name)).transpose()?;
-        Ok((*name, old.map_or(index::PLACES, |old| old.info().max_entries)))
+        // The older version did not have the index, whose size is always the same.
+        Ok((*name, if *name == schema::INDEX { index::PLACES } else { raw(&maps, name)?.info().max_entries }))
     };
     let anew = changed.iter().map(entries).collect::<Result<Vec<_>>>()?;
     let links = running::all(pins)?;

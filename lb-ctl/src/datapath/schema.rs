@@ -3,16 +3,18 @@
 use super::error::{Result, kernel};
 use super::map::Table;
 use super::mapped::MappedArray;
+use super::pins;
 use super::sys::RawMap;
 use lb_common::counters::Settings;
 use lb_common::index::{Indexed, place};
 use lb_common::maps::SCHEMA_VERSION;
 use lb_common::service::ServiceKey;
 use std::collections::BTreeMap;
+use std::path::Path;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// The map that version 4 brought.
-const INDEX: &str = "SERVICE_INDEX";
+pub(super) const INDEX: &str = "SERVICE_INDEX";
 
 /// The older versions that can be migrated.
 pub(super) const KNOWN: [u32; 3] = [1, 2, 3];
@@ -37,6 +39,11 @@ pub(super) fn widen_settings(old: &RawMap, new: &RawMap) -> Result<()> {
     let words: [u64; 4] = zerocopy::transmute!(Settings { schema: SCHEMA_VERSION, ..widened(&bytes) });
     let new = MappedArray::<4>::new("SETTINGS", new)?;
     words.iter().enumerate().try_for_each(|(place, word)| new.set_word(0, place, *word))
+}
+
+/// Whether there are keys, and the index of them is lost.
+pub(super) fn is_index_lost(maps: &Path) -> Result<bool> {
+    Ok(pins::open(&maps.join("SERVICE_KEYS"))?.is_some() && pins::open(&maps.join(INDEX))?.is_none())
 }
 
 /// Fills the empty index `new` as the keys in the map `keys` want it.

@@ -17,7 +17,8 @@ impl Maps {
         let views: BTreeMap<u32, View> =
             services.values().filter_map(|index| Some((*index, self.view(*index)?))).collect();
         let service_index = self.read_service_index();
-        let (service_keys, stale_keys) = found(&self.read_service_keys()?, &service_index);
+        let vip = |id: u32| services.get(&id).and_then(|view| views.get(view)).map(|view| view.address);
+        let (service_keys, stale_keys) = found(&self.read_service_keys()?, &service_index, vip);
         Ok(Kernel {
             service_keys,
             stale_keys,

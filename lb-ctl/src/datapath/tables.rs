@@ -37,18 +37,23 @@ pub struct Kernel {
 }
 
 /// The keys of `table`, which is what `SERVICE_KEYS` has: those that packets find by `index`, with the service that they
-/// find; and those of which the table says something else.
+/// find; and those of which the table says something else. `vip` gives the VIP of a service.
 ///
 /// A key changes when its word in the index does, or the table if several share the word. An agent that is killed between
 /// the two leaves a table that is ahead.
 pub fn found(
     table: &BTreeMap<ServiceKey, u32>,
     index: &BTreeMap<u32, Indexed>,
+    vip: impl Fn(u32) -> Option<Address>,
 ) -> (BTreeMap<ServiceKey, u32>, BTreeMap<ServiceKey, u32>) {
     let (mut found, mut stale) = (BTreeMap::new(), BTreeMap::new());
     for (key, id) in table {
-        let word = index.get(&place(key)).copied().unwrap_or_default();
-        let service = if word == Indexed::SEVERAL { *id } else { word.service(key) };
+        let service = match index.get(&place(key)) {
+            None => 0,
+            Some(&Indexed::SEVERAL) => *id,
+            // Of keys that have one place the word is that of one.
+            Some(word) => Some(word.service(key)).filter(|id| vip(*id) == Some(key.address)).unwrap_or(0),
+        };
         if service != 0 {
             found.insert(*key, service);
         }

@@ -6,9 +6,18 @@ use super::{Datapath, sys};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use zerocopy::IntoBytes as _;
 
-/// Tables that take long to make or much memory in their full size.
-const SMALL: [(&str, u32); 4] =
-    [("SLOTS", 128 * 1024), ("CONNECTIONS", 4_096), ("HALF_OPEN", 4_096), ("SERVICE_KEYS", 8_192)];
+/// Tables that take long to make or to read, or much memory, in their full size.
+const SMALL: [(&str, u32); 9] = [
+    ("SLOTS", 128 * 1024),
+    ("CONNECTIONS", 4_096),
+    ("HALF_OPEN", 4_096),
+    ("SERVICE_KEYS", 8_192),
+    ("SERVICES", 256),
+    ("SEQUENCE", 256),
+    ("SERVICE_COUNTERS", 256),
+    ("SERVERS", 1_024),
+    ("SERVER_COUNTERS", 1_024),
+];
 
 /// The program, to be run on packets in another thread while the tables change.
 #[derive(Debug)]

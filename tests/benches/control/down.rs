@@ -1,7 +1,7 @@
-//! A server that goes down: from the decision until its state byte, and then its slots, have changed in the kernel.
+//! A server that goes down: from the decision until its slots have changed in the kernel.
 //!
 //! What was decided is not stored first, and the network is not asked: that a server is down is nothing that an operator
-//! wants. So this is the datapath's part and reconcile's, in one process. No health check decides it yet.
+//! wants. So this is reconcile's part and the datapath's, in one process. No health check decides it yet.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,11 +16,10 @@ use lb_ctl::agent::ids::Quarantine;
 use lb_ctl::agent::reconcile::{Moment, Pace, reconcile};
 use lb_ctl::agent::tables::{Device, Server, Service, Tables};
 use lb_ctl::datapath::Datapath;
-use lb_ctl::datapath::tables::Write;
 use lb_tests::measure::{self, Sink};
 
-/// Its rows.
-pub(crate) const ROWS: [&str; 2] = ["server-down-state", "server-down-slots"];
+/// Its row.
+pub(crate) const ROW: &str = "server-down-slots";
 
 const ROUNDS: usize = 15;
 const SERVERS: u8 = 100;
@@ -33,20 +32,15 @@ pub(crate) fn rows(rows: Sink<'_>) -> Result<()> {
     let mut datapath = Datapath::open_unpinned_with(&[])?;
     follow(&mut datapath, ServerState::Up)?;
     let (&id, _) = datapath.snapshot()?.servers.first_key_value().context("there is no server")?;
-    let (mut state, mut slots) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        datapath.apply(&[Write::ServerState(id, ServerState::Down)])?;
-        state.push(began.elapsed().as_secs_f64() * 1e3);
         follow(&mut datapath, ServerState::Down)?;
-        slots.push(began.elapsed().as_secs_f64() * 1e3);
+        rounds.push(began.elapsed().as_secs_f64() * 1e3);
         ensure!(!is_named(&datapath, id)?, "a slot still names the server");
         follow(&mut datapath, ServerState::Up)?;
     }
-    for (name, rounds) in ROWS.into_iter().zip([state, slots]) {
-        rows(measure::row(name, "ms", rounds)?)?;
-    }
-    Ok(())
+    rows(measure::row(ROW, "ms", rounds)?)
 }
 
 /// Whether new flows find the server by their slots.

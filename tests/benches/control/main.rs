@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let wanted = |name: &str| name.contains(&part);
     let rows = &mut |row: Row| if wanted(&row.name) { measure::print(&row) } else { Ok(()) };
     maglev::rows(&wanted, rows)?;
-    if down::ROWS.iter().any(|name| wanted(name)) {
+    if wanted(down::ROW) {
         down::rows(rows)?;
     }
     let [start, drain, apply] = OF_AGENT.map(|names| names.iter().any(|name| wanted(name)));

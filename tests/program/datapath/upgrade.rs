@@ -83,12 +83,34 @@ fn migrated(version: u32) {
         assert_eq!(directories(bpffs), ["links", "maps"]);
         assert_eq!(upgrade(&lb, true).unwrap(), Upgraded::Current);
         let mut datapath = open(bpffs).unwrap();
+        let counted = datapath.counted().unwrap();
+        assert!(counted.reasons.iter().all(|(.., count)| count.packets == 0), "{counted:?}");
         let now = datapath.snapshot().unwrap();
         let heartbeat = if version == 1 { 0 } else { tables.settings.heartbeat };
         assert_eq!(now.settings, lb_common::counters::Settings { heartbeat, ..tables.settings });
         assert_eq!(now.capacities, small());
         assert_eq!(send(&mut datapath, 7), 3);
     });
+}
+
+#[test]
+fn an_index_whose_pin_is_lost_is_made_from_the_keys_before_a_packet_asks_it() {
+    for by_upgrade in [true, false] {
+        isolated(|bpffs| {
+            let mut datapath = attached(bpffs);
+            fill(&mut datapath);
+            let before = contents(bpffs);
+            drop(datapath);
+            fs::remove_file(bpffs.join("lb/maps/SERVICE_INDEX")).unwrap();
+            if by_upgrade {
+                assert_eq!(upgrade(&bpffs.join("lb"), false).unwrap(), Upgraded::Current);
+            } else {
+                drop(open(bpffs).unwrap());
+            }
+            assert!(contents(bpffs) == before, "an element changed");
+            assert_eq!(send(&mut open(bpffs).unwrap(), 7), 3);
+        });
+    }
 }
 
 #[test]

@@ -169,7 +169,7 @@ pub(super) mod tests {
             ("live-drop", Kind::Live),
             ("wrk-dr-bulk", Kind::Live),
             ("apply-1000x100", Kind::Control),
-            ("server-down-state", Kind::Control),
+            ("server-down-slots", Kind::Control),
         ];
         for (name, kind) in rows {
             assert_eq!(Kind::of(name), kind, "{name}");

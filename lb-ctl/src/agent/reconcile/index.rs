@@ -152,7 +152,8 @@ mod tests {
         ];
         for (name, table, strange, want) in rows {
             let service_index = [(place(&one), strange)].into();
-            let (service_keys, stale_keys) = found(&table.iter().copied().collect(), &service_index);
+            let (service_keys, stale_keys) =
+                found(&table.iter().copied().collect(), &service_index, |_| Some(one.address));
             let kernel = Kernel { service_keys, stale_keys, service_index, ..Kernel::default() };
             let next = Write::RetireService(1);
             let writes = with_index(vec![next.clone()], &kernel);

@@ -110,7 +110,7 @@ pub(super) fn reconcile(
     Ok(all)
 }
 
-fn is_alive(server: &Server) -> bool {
+pub(super) fn is_alive(server: &Server) -> bool {
     ServerState::from_byte(server.state) != ServerState::Gone
 }
 
@@ -140,9 +140,7 @@ fn entry(server: &tables::Server, service: u32, places: &Places<'_>) -> Server {
 /// The number after the id's last instance: connections that still name that one find it gone.
 fn create(id: u32, wanted: Server, kernel: &Kernel, draft: &mut Draft) -> ServerRef {
     let generation = kernel.servers.get(&id).map_or(0, |last| last.generation.wrapping_add(1));
-    if kernel.servers.contains_key(&id) {
-        draft.push(Stage::Servers, Write::RetireServer(id));
-    }
+    draft.push(Stage::Servers, Write::RetireServer(id));
     draft.push(Stage::Servers, Write::Server(id, Server { generation, ..wanted }));
     ServerRef::new(id, generation)
 }

@@ -1,5 +1,6 @@
 //! Service ids, and the keys that lead to them.
 
+use super::servers::is_alive;
 use crate::agent::ids::{Full, Ids, Quarantine};
 use crate::agent::plan::{Draft, Stage};
 use crate::agent::tables::{Service, Tables};
@@ -28,9 +29,11 @@ pub(super) fn assign(tables: &Tables, kernel: &Kernel, quarantine: &Quarantine) 
     for (place, id) in heirs(tables, kernel, (&given, quarantine)) {
         given.give(place, id);
     }
-    let busy =
-        kernel.services.keys().chain(kernel.service_keys.values()).chain(&quarantine.services).copied();
-    let mut ids = Ids::new("services", kernel.capacities.services, busy);
+    let keys = kernel.service_keys.values().chain(kernel.stale_keys.values());
+    let busy = kernel.services.keys().chain(keys).chain(&quarantine.services);
+    // An agent that was killed while it removed a service may have left servers of it, whose counts are not another's.
+    let left = kernel.servers.values().filter(|server| is_alive(server)).map(|server| server.service);
+    let mut ids = Ids::new("services", kernel.capacities.services, busy.copied().chain(left));
     (0..tables.services.len())
         .map(|place| given.places.get(&place).map_or_else(|| ids.take(), |id| Ok(*id)))
         .collect()
@@ -63,12 +66,14 @@ fn place_of_id(id: u32, kernel: &Kernel) -> Option<Place> {
     Some((view.address, view.protocol))
 }
 
-/// How many keys of the service lead to which id: first those whose view fits, then most keys, then the earlier service.
+/// How many keys of the service lead to which id, or did before the index was damaged: first those whose view fits, then most
+/// keys, then the earlier service.
 ///
 /// A view that does not fit is none that an agent wrote, so an id with another's view goes to that other one.
 fn claims(place: usize, service: &Service, kernel: &Kernel) -> Vec<(bool, Reverse<u32>, usize, u32)> {
     let mut votes = BTreeMap::new();
-    let ids = service.keys.iter().filter_map(|key| kernel.service_keys.get(key));
+    let told = |key| kernel.service_keys.get(key).or_else(|| kernel.stale_keys.get(key));
+    let ids = service.keys.iter().filter_map(told);
     for id in ids.filter(|id| (1..kernel.capacities.services).contains(*id)) {
         let count: &mut u32 = votes.entry(*id).or_default();
         *count = count.saturating_add(1);

@@ -203,7 +203,7 @@ impl RawMap {
             element_flags: 0,
             flags: 0,
         };
-        // SAFETY: `keys` and `values` have room for `count` elements; the cursor of a hash map is four bytes.
+        // SAFETY: `keys` and `values` have room for `count` elements; the cursor is four bytes, a bucket or the key of an array.
         let result = unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut step) };
         *cursor = Some(to);
         let count = (step.count as usize).min(room);

@@ -7,7 +7,7 @@ use crate::agent::ids::Quarantine;
 use crate::datapath::tables::{Kernel, Write};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
-use lb_common::index::Indexed;
+use lb_common::index::{Indexed, place};
 use lb_common::maps::MAX_SLOTS;
 use lb_common::server::{Interface, NextHop, Server, ServerRef};
 use lb_common::service::{ServiceKey, SlotRange, View};
@@ -152,13 +152,32 @@ fn ids(machine: &Machine) -> Vec<u32> {
 #[test]
 fn a_key_that_leads_to_another_service_changes_no_id() {
     let wanted = tables(vec![service(1, &[80], vec![server(1, 1)]), service(2, &[80], vec![server(2, 1)])]);
+    let before = start(&wanted).read_back();
+    let (key, id) = before.service_keys.iter().next().unwrap();
+    let table = Write::ServiceKey(*key, Some(3 - id));
+    let word = Write::Index(place(key), Indexed::one(key, 3 - id));
+    for damages in [vec![table.clone()], vec![word.clone()], vec![table, word]] {
+        let mut machine = start(&wanted);
+        for damage in &damages {
+            machine.put(damage);
+        }
+        let plan = reconcile(&wanted, &machine.read_back(), &Quarantine::default()).unwrap();
+        let mends = |write: &Write| matches!(write, Write::ServiceKey(_, Some(_)) | Write::Index(..));
+        assert!(plan.writes.iter().all(mends), "{damages:?}: {:?}", plan.writes);
+        plan.writes.iter().for_each(|write| machine.put(write));
+        assert_eq!(machine.read_back(), before, "{damages:?}");
+    }
+}
+
+#[test]
+fn an_index_that_is_lost_changes_no_id_and_no_server() {
+    // Two services of one VIP: nothing but their keys tells them apart.
+    let wanted = tables(vec![service(1, &[80], vec![server(1, 1)]), service(1, &[443], vec![server(2, 1)])]);
     let mut machine = start(&wanted);
     let before = machine.read_back();
-    let stolen = before.service_keys.iter().next().map(|(key, id)| Write::ServiceKey(*key, Some(3 - id)));
-    machine.put(&stolen.unwrap());
+    machine.index.clear();
     let plan = reconcile(&wanted, &machine.read_back(), &Quarantine::default()).unwrap();
-    assert!(matches!(plan.writes.as_slice(), [Write::ServiceKey(_, Some(_))]), "{:?}", plan.writes);
-    plan.writes.iter().for_each(|write| machine.put(write));
+    run(&mut machine, &plan, &wanted, &Quarantine::default()).unwrap();
     assert_eq!(machine.read_back(), before);
 }
 

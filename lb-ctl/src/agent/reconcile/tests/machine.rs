@@ -1,10 +1,11 @@
 //! A kernel that is simulated: takes writes one by one and says after each what a packet would find wrong.
 
+use super::tally::Tally;
 use crate::agent::ids::Quarantine;
 use crate::datapath::tables::{Capacities, Kernel, Write, found};
 use lb_common::address::Address;
 use lb_common::counters::Settings;
-use lb_common::index::{Indexed, place};
+use lb_common::index::Indexed;
 use lb_common::maps::{MAX_SLOTS, MAX_VIEWS, SETTING_ANY_PORT, SETTING_NAT};
 use lb_common::server::{Interface, Method, Server, ServerRef, ServerState};
 use lb_common::service::{ServiceKey, SlotRange, View};
@@ -23,6 +24,7 @@ pub(super) struct Machine {
     pub(super) hosts: BTreeMap<Address, u32>,
     pub(super) interfaces: BTreeMap<u16, Interface>,
     pub(super) settings: Settings,
+    pub(super) tally: Tally,
 }
 
 /// A server as a packet meets it, without its id.
@@ -44,8 +46,11 @@ impl Machine {
     /// Writes, or says which rule that breaks. `held` is what must not be touched.
     pub(super) fn write(&mut self, write: &Write, held: &Quarantine) -> Result<(), String> {
         self.refuse(write, held)?;
+        self.tally.count(self.named_servers());
+        let before = self.clone();
         self.put(write);
-        self.check()
+        self.check()?;
+        self.check_tally(&before)
     }
 
     /// Writes, whatever comes of it.
@@ -72,7 +77,11 @@ impl Machine {
             Write::Index(place, word) => {
                 put(&mut self.index, place, Some(word).filter(|word| *word != Indexed::NONE));
             }
-            Write::RetireService(_) | Write::RetireServer(_) => {}
+            Write::RetireService(_) => self.tally.retire(write, 0),
+            Write::RetireServer(id) => {
+                let service = self.servers.get(&id).map_or(0, |server| server.service);
+                self.tally.retire(write, service);
+            }
         }
     }
 
@@ -85,9 +94,10 @@ impl Machine {
         let used = |range: SlotRange| range.first..range.first + range.len;
         let breaks = match write {
             Write::Server(id, _) => held.servers.contains(id) || self.named_servers().contains(id),
-            Write::RetireServer(id) => {
-                self.servers.get(id).is_none_or(|server| server.state != ServerState::Gone as u8)
-            }
+            Write::RetireServer(id) => self.servers.get(id).is_some_and(|server| {
+                let is_held = held.servers.contains(id) && held.services.contains(&server.service);
+                is_held || server.state != ServerState::Gone as u8
+            }),
             Write::View(index, _) => {
                 held.views.contains(index) || self.services.values().any(|view| view == index)
             }
@@ -125,29 +135,6 @@ impl Machine {
         (range.first..range.first + range.len)
             .map(|index| self.slots.get(&index).copied().unwrap_or_default())
             .collect()
-    }
-
-    /// The keys whose packets find a service by the index, and which.
-    fn found(&self) -> BTreeMap<ServiceKey, u32> {
-        let of_word = |(at, word): (&u32, &Indexed)| -> Vec<(ServiceKey, u32)> {
-            if *word == Indexed::SEVERAL {
-                return self
-                    .keys
-                    .iter()
-                    .filter(|(key, _)| place(key) == *at)
-                    .map(|(k, i)| (*k, *i))
-                    .collect();
-            }
-            let [id, end] = [word.0, word.0 >> 32].map(|half| u32::try_from(half & 0xffff_ffff).unwrap());
-            let [port_high, port_low, protocol, _] = end.to_le_bytes();
-            let port = u16::from_be_bytes([port_high, port_low]).into();
-            let keys: Vec<_> = match self.services.get(&id).and_then(|view| self.views.get(view)) {
-                Some(view) => vec![ServiceKey::new(view.address, port, protocol)],
-                None => self.keys.keys().copied().collect(),
-            };
-            keys.into_iter().filter(|key| place(key) == *at).map(|key| (key, id)).collect()
-        };
-        self.index.iter().flat_map(of_word).collect()
     }
 
     /// Every key leads to a whole view that fits it, and every slot to a server that was written.
@@ -240,7 +227,7 @@ impl Machine {
         let fits = |range: &SlotRange| range.first > 0 && range.first.saturating_add(range.len) <= MAX_SLOTS;
         let ranges = views.values().flat_map(|view| [view.slots, view.old_slots]);
         let ranges = ranges.filter(|range| range.len > 0).filter(fits);
-        let (service_keys, stale_keys) = found(&self.keys, &self.index);
+        let (service_keys, stale_keys) = found(&self.keys, &self.index, |id| self.vip(id));
         Kernel {
             service_keys,
             stale_keys,

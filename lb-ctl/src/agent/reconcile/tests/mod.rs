@@ -2,7 +2,9 @@
 
 mod anything;
 mod damage;
+mod keys;
 mod machine;
+mod tally;
 mod twin;
 mod untracked;
 mod worlds;
