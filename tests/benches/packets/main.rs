@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 /// How often a row is visited: a machine that is slow for some seconds is so for one of its visits.
-const VISITS: usize = 3;
+const VISITS: usize = 5;
 /// In names of rows that are visited once: their flows take long to open.
 const LARGE: [&str; 2] = ["-64k", "-1M"];
 
