@@ -131,6 +131,27 @@ impl Settings {
 mod tests {
     use super::*;
 
+    fn traffic(times: u64) -> Traffic {
+        let [connections, in_packets, in_bytes, out_packets, out_bytes] = [1, 2, 3, 4, 5].map(|n| n * times);
+        Traffic { connections, in_packets, in_bytes, out_packets, out_bytes }
+    }
+
+    #[test]
+    fn every_field_is_added() {
+        assert_eq!(traffic(1).and(traffic(10)).and(Traffic::default()), traffic(11));
+    }
+
+    #[test]
+    fn what_is_kept_of_former_servers_is_kept_by_method() {
+        let one = Retired::default().with(Method::Dr, traffic(1)).with(Method::Ipip, traffic(100));
+        let two =
+            Retired { folding: ServerRef::new(5, 7), ..Retired::default().with(Method::Nat, traffic(10)) };
+        let both = one.and(&two);
+        assert_eq!(both.methods, [traffic(1), traffic(10), traffic(100)]);
+        assert_eq!((both.total(), both.folding), (traffic(111), ServerRef::NONE));
+        assert_eq!(two.and(&one), both);
+    }
+
     #[test]
     fn a_hold_ends_by_itself_and_survives_the_wrap_of_the_clock() {
         let until = |hold_until| Settings { hold_until, ..Settings::default() };

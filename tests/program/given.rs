@@ -1,10 +1,13 @@
 //! What the rows are about: a client, a VIP, servers, in both families.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
+use lb_common::address::Address;
 use lb_common::flow::{TCP, UDP};
+use lb_common::index::place;
 use lb_common::server::Method;
+use lb_common::service::ServiceKey;
 use lb_tests::packet::{ACK, CLIENT_MAC, DIRECTOR_MAC, PacketBuilder, checksum, raw, tcp, udp};
 use lb_tests::program::{ServerSpec, Service, World, address, mac_of, server, service};
 
@@ -109,4 +112,11 @@ pub(crate) fn error_v4(kind: u8, code: u8, mtu: u16, packet: &PacketBuilder) -> 
     let sum = checksum(&[&[kind, code, 0, 0][..], &body].concat()).to_be_bytes();
     let message = [&[kind, code][..], &sum, &body].concat();
     returned(raw(V4.vip.ip(), V4.client.ip(), 1, &message).dont_fragment().id(0))
+}
+
+/// A key of another VIP that has the place of `key` in the index of services, and that VIP.
+pub(crate) fn twin(key: &ServiceKey) -> (ServiceKey, Ipv4Addr) {
+    let vips = (0x0a00_0000..0x0b00_0000).map(Ipv4Addr::from_bits);
+    let keys = vips.map(|vip| (ServiceKey::new(Address::from_v4(vip.octets()), key.port, key.protocol), vip));
+    keys.into_iter().find(|(twin, _)| place(twin) == place(key)).unwrap()
 }

@@ -1,11 +1,9 @@
 //! Tables that are full, taken, or not there yet.
 
-use crate::given::{V4, returned};
-use lb_common::address::Address;
+use crate::given::{V4, returned, twin};
 use lb_common::index::{Indexed, place};
 use lb_common::server::Method::{Dr, Nat};
 use lb_common::server::ServerState;
-use lb_common::service::ServiceKey;
 use lb_common::verdict::Reason::{
     ForwardedDr, NatTupleTaken, NotAService, NotReady, NotRemembered, TableFull,
 };
@@ -122,21 +120,13 @@ fn a_key_that_leads_to_another_service_passes() {
     program.expect(&V4.syn().build(), &passes(NotAService));
 }
 
-/// A key of another VIP that has the place of `key` in the index, and its address.
-fn twin(key: &ServiceKey) -> (ServiceKey, SocketAddr) {
-    let addresses = (0x0a00_0000..0x0b00_0000).map(Ipv4Addr::from_bits);
-    let keys =
-        addresses.map(|vip| (ServiceKey::new(Address::from_v4(vip.octets()), key.port, key.protocol), vip));
-    let (twin, vip) = keys.into_iter().find(|(twin, _)| place(twin) == place(key)).unwrap();
-    (twin, SocketAddr::from((vip, key.port.get())))
-}
-
 #[test]
 fn keys_that_share_a_place_in_the_index_are_told_apart() {
     let mut program = LoadedProgram::load(&V4.both(Dr));
     let tables = program.datapath().snapshot().unwrap();
     let (key, _) = tables.service_keys.iter().find(|(_, id)| **id == 1).unwrap();
-    let (twin, elsewhere) = twin(key);
+    let (twin, vip) = twin(key);
+    let elsewhere = SocketAddr::from((vip, key.port.get()));
     let stranger = tcp(V4.client, elsewhere).flags(SYN).build();
     let ours = sends(ForwardedDr, 1, 1, V4.routed(&V4.syn(), 1));
     program.expect(&V4.syn().build(), &ours.clone().opening());

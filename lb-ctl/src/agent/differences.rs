@@ -53,10 +53,7 @@ impl<'a> Words<'a> {
     }
 
     fn all(&self, writes: &[Write]) -> Vec<Difference> {
-        let keys: BTreeSet<u32> = writes
-            .iter()
-            .filter_map(|write| if let Write::ServiceKey(key, _) = write { Some(place(key)) } else { None })
-            .collect();
+        let keys: BTreeSet<u32> = writes.iter().filter_map(Write::key).map(|key| place(&key)).collect();
         let settings = writes.iter().rposition(|write| matches!(write, Write::Settings(_)));
         let mut slots = false;
         let mut differences = Vec::new();

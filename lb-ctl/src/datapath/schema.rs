@@ -5,8 +5,9 @@ use super::map::Table;
 use super::mapped::MappedArray;
 use super::pins;
 use super::sys::RawMap;
+use super::tables::by_place;
 use lb_common::counters::Settings;
-use lb_common::index::{Indexed, place};
+use lb_common::index::Indexed;
 use lb_common::maps::SCHEMA_VERSION;
 use lb_common::service::ServiceKey;
 use std::collections::BTreeMap;
@@ -48,13 +49,13 @@ pub(super) fn is_index_lost(maps: &Path) -> Result<bool> {
 
 /// Fills the empty index `new` as the keys in the map `keys` want it.
 pub(super) fn fill_index(keys: RawMap, new: &RawMap) -> Result<()> {
-    let mut places: BTreeMap<u32, BTreeMap<ServiceKey, u32>> = BTreeMap::new();
+    let mut all: BTreeMap<ServiceKey, u32> = BTreeMap::new();
     Table::new("SERVICE_KEYS", keys).for_each(|key, id| {
-        places.entry(place(key)).or_default().insert(*key, *id);
+        all.insert(*key, *id);
         Ok(())
     })?;
     let new = MappedArray::<1>::new(INDEX, new)?;
-    places.iter().try_for_each(|(place, keys)| new.set_word(*place, 0, Indexed::of(keys).0))
+    by_place(&all).iter().try_for_each(|(place, keys)| new.set_word(*place, 0, Indexed::of(keys).0))
 }
 
 fn widened(bytes: &[u8]) -> Settings {

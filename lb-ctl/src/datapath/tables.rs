@@ -36,6 +36,18 @@ pub struct Kernel {
     pub capacities: Capacities,
 }
 
+/// Keys by their place in the index, with their services.
+pub type Places = BTreeMap<u32, BTreeMap<ServiceKey, u32>>;
+
+/// `keys` by their place in the index.
+pub fn by_place<'a>(keys: impl IntoIterator<Item = (&'a ServiceKey, &'a u32)>) -> Places {
+    let mut places = Places::new();
+    for (key, id) in keys {
+        places.entry(place(key)).or_default().insert(*key, *id);
+    }
+    places
+}
+
 /// The keys of `table`, which is what `SERVICE_KEYS` has: those that packets find by `index`, with the service that they
 /// find; and those of which the table says something else. `vip` gives the VIP of a service.
 ///
@@ -102,6 +114,11 @@ pub enum Write {
 }
 
 impl Write {
+    /// The key that it sets or removes.
+    pub const fn key(&self) -> Option<ServiceKey> {
+        if let Self::ServiceKey(key, _) = self { Some(*key) } else { None }
+    }
+
     /// Whether slots of an untracked service may have to change with time after it.
     pub fn moves_slots(&self) -> bool {
         matches!(self, Self::Change(_))

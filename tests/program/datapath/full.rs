@@ -1,8 +1,10 @@
 //! A datapath full of flows and counters, and every byte of its tables.
 
 use super::{PORT, VIP, ip, no_fork, service};
+use crate::given::twin;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use lb_common::server::{Method, ServerState};
+use lb_ctl::agent::reconcile::with_index;
 use lb_ctl::config::model::Mode;
 use lb_ctl::datapath::tables::{Capacities, Write};
 use lb_ctl::datapath::{Datapath, OpenOptions};
@@ -44,6 +46,10 @@ pub(super) fn send(datapath: &mut Datapath, port: u16) -> u32 {
 /// A nat service with flows and counters.
 pub(super) fn fill(datapath: &mut Datapath) {
     datapath.apply(&service(Method::Nat)).unwrap();
+    // A second key, which shares its place in the index with the first.
+    let tables = datapath.snapshot().unwrap();
+    let (second, _) = twin(tables.service_keys.keys().next().unwrap());
+    datapath.apply(&with_index(vec![Write::ServiceKey(second, Some(4))], &tables)).unwrap();
     for ports in [1..=1_000, 1..=1_000, 1..=10] {
         for port in ports {
             assert_eq!(send(datapath, port), 3, "port {port} is forwarded");

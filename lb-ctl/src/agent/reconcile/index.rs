@@ -1,6 +1,6 @@
 //! The index of services: its words follow from the keys, and each is written beside the key that it tells of.
 
-use crate::datapath::tables::{Kernel, Write};
+use crate::datapath::tables::{Kernel, Places, Write, by_place};
 use lb_common::index::{Indexed, place};
 use lb_common::service::ServiceKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// the keys are. Before all else the table is made to say what packets find, and words go that lead to nothing.
 pub fn with_index(writes: Vec<Write>, kernel: &Kernel) -> Vec<Write> {
     let mut index = Index::of(kernel);
-    let changed: BTreeSet<ServiceKey> = writes.iter().filter_map(key_of).collect();
+    let changed: BTreeSet<ServiceKey> = writes.iter().filter_map(Write::key).collect();
     let stale = kernel.stale_keys.keys().filter(|key| !changed.contains(key));
     let fresh = stale.map(|key| Write::ServiceKey(*key, kernel.service_keys.get(key).copied()));
     let writes: Vec<Write> = fresh.chain(writes).collect();
-    let mut all = index.repairs(&writes.iter().filter_map(key_of).map(|key| place(&key)).collect());
+    let mut all = index.repairs(&writes.iter().filter_map(Write::key).map(|key| place(&key)).collect());
     for write in writes {
         let Write::ServiceKey(key, id) = write else {
             all.push(write);
@@ -33,22 +33,16 @@ pub fn with_index(writes: Vec<Write>, kernel: &Kernel) -> Vec<Write> {
     all
 }
 
-const fn key_of(write: &Write) -> Option<ServiceKey> {
-    if let Write::ServiceKey(key, _) = write { Some(*key) } else { None }
-}
-
 /// Keys and index, as they are after the writes so far.
 struct Index {
-    keys: BTreeMap<u32, BTreeMap<ServiceKey, u32>>,
+    keys: Places,
     words: BTreeMap<u32, Indexed>,
 }
 
 impl Index {
     fn of(kernel: &Kernel) -> Self {
-        let mut keys: BTreeMap<u32, BTreeMap<ServiceKey, u32>> = BTreeMap::new();
-        for (key, id) in kernel.service_keys.iter().chain(&kernel.stale_keys) {
-            keys.entry(place(key)).or_default().insert(*key, *id);
-        }
+        // What the table says, where it says something else.
+        let keys = by_place(kernel.service_keys.iter().chain(&kernel.stale_keys));
         Self { keys, words: kernel.service_index.clone() }
     }
 
