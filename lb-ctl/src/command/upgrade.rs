@@ -11,7 +11,7 @@ use clap::Args;
 /// Whether tables are migrated.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Copy tables of an older schema into ones of this version's, while traffic flows
+    /// Copy tables of an older schema into ones of this version's, while traffic flows; counters begin at zero
     #[arg(long)]
     migrate: bool,
 }
